@@ -1,0 +1,34 @@
+//! The nouns of Plura: what is seen ([`Event`]), what we think of it ([`Finding`], [`Incident`]),
+//! what we do about it ([`Action`], [`Restriction`]) and whom it concerns ([`Entity`]).
+//!
+//! Engines meet only through these types. Times are milliseconds since the Unix epoch, UTC,
+//! as OCSF has them; people see RFC 3339.
+
+mod action;
+mod diagnostic;
+mod digest;
+mod entity;
+mod event;
+mod finding;
+mod incident;
+mod ledger;
+mod secret;
+mod tenant;
+mod time;
+
+pub use action::{
+    Action, ActionChange, ActionState, Actor, Approval, BlastRadius, Restriction, Restrictions,
+    Rung, UnknownRung,
+};
+pub use diagnostic::Diagnostic;
+pub use digest::{Digest, event_id, id_from_seed, sha256};
+pub use entity::{Entity, EntityKind, UnknownEntity};
+pub use event::{
+    COLUMNS, Cell, Column, ColumnKind, Event, OCSF_VERSION, OwnedCell, activity, class,
+};
+pub use finding::{AttackRef, Confidence, Finding, OutcomeResult, Severity};
+pub use incident::{Classification, Comment, Incident, IncidentStatus, StepKind, StoryStep};
+pub use ledger::{Leaf, LeafKind};
+pub use secret::Secret;
+pub use tenant::{InvalidTenant, TenantId};
+pub use time::{Timestamp, format_time, parse_time};
