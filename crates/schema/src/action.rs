@@ -126,6 +126,16 @@ pub struct Approval {
     pub code: String,
     /// After this the proposal lapses.
     pub deadline: Timestamp,
+    /// How many different people have to say yes.
+    #[serde(default = "one")]
+    pub needed: u32,
+    /// Who has said yes so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<Actor>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Whom the action would have hit in the days before, counted by replay of stored events.
