@@ -1,0 +1,282 @@
+//! What may happen to an action after it was decided. See `docs/response.md` for the table.
+
+use crate::decide::write;
+use crate::policy::TTL_MAX_MS;
+use crate::{Context, Mode};
+use schema::{Action, ActionState, Timestamp};
+use serde::Serialize;
+use std::fmt;
+
+/// Characters of a reason; longer ones are cut, since a long story belongs into the incident's comments.
+pub const REASON_CHARS_MAX: usize = 1_000;
+
+/// Why a transition was not made. The action is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// Permanent.
+    pub code: &'static str,
+    pub message: String,
+    pub hint: &'static str,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}]\n  hint: {}", self.message, self.code, self.hint)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+fn refuse(code: &'static str, message: String, hint: &'static str) -> Result<(), Refusal> {
+    Err(Refusal { code, message, hint })
+}
+
+/// A person says yes. The action is pending once as many different people as needed have.
+///
+/// `others` are the tenant's actions, so that nothing is set twice and the last administrator stays.
+/// Who proposed cannot approve. The time limit runs from the moment of approval.
+pub fn approve(
+    action: &mut Action,
+    others: &[Action],
+    context: &Context,
+    actor: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    person(actor)?;
+    waiting(action, now)?;
+    if action.history.first().is_some_and(|first| first.actor == actor) {
+        return refuse(
+            "proposer-cannot-approve",
+            format!("`{actor}` proposed action `{}`", action.id),
+            "ask somebody else to approve it",
+        );
+    }
+    if context.mode == Mode::Observe {
+        return refuse(
+            "tenant-observes",
+            format!("action `{}` cannot be executed while the tenant only observes", action.id),
+            "set the tenant to canary or enforce first",
+        );
+    }
+    if context.protected.is_last_administrator(&action.target, action.rung, others, now) {
+        return refuse(
+            "last-administrator",
+            format!("`{}` is the last administrator who can still get in", action.target.value),
+            "name another administrator first, or use `step-up`",
+        );
+    }
+    let in_force = others.iter().find(|other| {
+        other.id != action.id
+            && other.state.is_in_force()
+            && other.expires > now
+            && other.rung == action.rung
+            && other.target == action.target
+            && crate::propose::covers(&other.sites, &action.sites)
+    });
+    if let Some(other) = in_force {
+        return refuse(
+            "already-in-force",
+            format!("action `{}` already has `{}` on `{}`", other.id, other.rung, other.target),
+            "extend that one, or reject this",
+        );
+    }
+    let Some(approval) = action.approval.as_mut() else {
+        return refuse(
+            "not-awaiting-approval",
+            format!("action `{}` asks for no approval", action.id),
+            "nothing is to be done",
+        );
+    };
+    if approval.given.iter().any(|given| given == actor) {
+        return refuse(
+            "already-approved",
+            format!("`{actor}` has already approved action `{}`", action.id),
+            "a second person has to approve it",
+        );
+    }
+    approval.given.push(actor.to_owned());
+    let given = approval.given.len();
+    let needed = approval.needed;
+    let enough = u32::try_from(given).unwrap_or(u32::MAX) >= needed;
+    if enough {
+        let ttl_ms = action.expires.saturating_sub(action.created).min(TTL_MAX_MS);
+        action.expires = now.saturating_add(ttl_ms);
+        write(action, now, actor, ActionState::Pending, told("approved", reason));
+    } else {
+        let code = format!("approved {given} of {needed}");
+        write(action, now, actor, ActionState::AwaitingApproval, told(&code, reason));
+    }
+    Ok(())
+}
+
+/// A person says no.
+pub fn reject(
+    action: &mut Action,
+    actor: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    person(actor)?;
+    waiting(action, now)?;
+    write(action, now, actor, ActionState::Rejected, told("rejected", reason));
+    Ok(())
+}
+
+/// A person takes a restriction back, at once and for good: a later finding needs a human again.
+pub fn undo(action: &mut Action, actor: &str, reason: &str, now: Timestamp) -> Result<(), Refusal> {
+    person(actor)?;
+    if !action.state.is_in_force() {
+        return refuse(
+            "not-in-force",
+            format!(
+                "action `{}` is {}, there is nothing to undo",
+                action.id,
+                action.state.as_str()
+            ),
+            if action.state == ActionState::AwaitingApproval {
+                "reject it instead"
+            } else {
+                "look for the action in force with `plura action list`"
+            },
+        );
+    }
+    write(action, now, actor, ActionState::Undone, told("undone", reason));
+    Ok(())
+}
+
+/// A person lets a restriction run until `until`.
+pub fn extend(
+    action: &mut Action,
+    actor: &str,
+    until: Timestamp,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    person(actor)?;
+    if !action.state.is_in_force() || action.expires <= now {
+        return refuse(
+            "not-in-force",
+            format!("action `{}` is not in force any more", action.id),
+            "a new finding or a new request has to propose it again",
+        );
+    }
+    if until <= action.expires {
+        return refuse(
+            "not-longer",
+            format!("action `{}` already runs until then", action.id),
+            "give a later time; to shorten it, undo it",
+        );
+    }
+    if until > now.saturating_add(TTL_MAX_MS) {
+        return refuse(
+            "too-long",
+            format!("action `{}` cannot run longer than 30 days from now", action.id),
+            "extend it by less, and look at it again then",
+        );
+    }
+    action.expires = until;
+    let state = action.state;
+    write(action, now, actor, state, told("extended", reason));
+    Ok(())
+}
+
+/// An executor says that it holds. Said again by another, it changes nothing.
+pub fn confirm(action: &mut Action, actor: &str, now: Timestamp) -> Result<(), Refusal> {
+    match action.state {
+        ActionState::Active => Ok(()),
+        ActionState::Pending => {
+            write(action, now, actor, ActionState::Active, "confirmed".to_owned());
+            Ok(())
+        }
+        other => refuse(
+            "not-pending",
+            format!("action `{}` is {} and cannot be confirmed", action.id, other.as_str()),
+            "remove the restriction from the executor: it should not hold",
+        ),
+    }
+}
+
+/// An executor gave up after its retries.
+pub fn fail(action: &mut Action, actor: &str, reason: &str, now: Timestamp) -> Result<(), Refusal> {
+    match action.state {
+        ActionState::Pending => {
+            write(action, now, actor, ActionState::Failed, told("failed", reason));
+            Ok(())
+        }
+        other => refuse(
+            "not-pending",
+            format!("action `{}` is {} and cannot fail", action.id, other.as_str()),
+            "note what happened with `note`; undo it if it should not hold",
+        ),
+    }
+}
+
+/// Ends an action whose time limit, or whose time for approval, has passed.
+pub fn expire(action: &mut Action, now: Timestamp) -> Result<(), Refusal> {
+    let (due, reason) = match (action.state, &action.approval) {
+        (ActionState::Pending | ActionState::Active, _) => (action.expires, "time-limit"),
+        (ActionState::AwaitingApproval, Some(approval)) => (approval.deadline, "approval-lapsed"),
+        _ => {
+            return refuse(
+                "already-final",
+                format!("action `{}` is {}", action.id, action.state.as_str()),
+                "nothing is to be done",
+            );
+        }
+    };
+    if due > now {
+        return refuse(
+            "not-due",
+            format!("action `{}` still has time", action.id),
+            "call again after its time limit",
+        );
+    }
+    write(action, now, "system", ActionState::Expired, reason.to_owned());
+    Ok(())
+}
+
+/// Writes what happened beside the action, such as a connector's result, without changing its state.
+pub fn note(action: &mut Action, actor: &str, reason: &str, now: Timestamp) {
+    let state = action.state;
+    write(action, now, actor, state, cut(reason));
+}
+
+fn person(actor: &str) -> Result<(), Refusal> {
+    if actor.strip_prefix("user:").is_some_and(|id| !id.is_empty()) {
+        Ok(())
+    } else {
+        refuse(
+            "not-a-person",
+            format!("`{actor}` is not a person"),
+            "policies, connectors and the system cannot decide for a human",
+        )
+    }
+}
+
+fn waiting(action: &Action, now: Timestamp) -> Result<(), Refusal> {
+    if action.state != ActionState::AwaitingApproval {
+        return refuse(
+            "not-awaiting-approval",
+            format!("action `{}` is {}", action.id, action.state.as_str()),
+            "look at its history with `plura action show`",
+        );
+    }
+    if action.approval.as_ref().is_some_and(|approval| approval.deadline <= now) {
+        return refuse(
+            "approval-lapsed",
+            format!("the time to answer action `{}` has passed", action.id),
+            "the next finding proposes it again",
+        );
+    }
+    Ok(())
+}
+
+fn told(code: &str, reason: &str) -> String {
+    let reason = cut(reason.trim());
+    if reason.is_empty() { code.to_owned() } else { format!("{code}: {reason}") }
+}
+
+fn cut(reason: &str) -> String {
+    reason.chars().take(REASON_CHARS_MAX).collect()
+}
