@@ -1,0 +1,288 @@
+use super::*;
+use schema::{
+    Action, ActionState, AttackRef, Entity, EntityKind, Finding, Incident, IncidentStatus, Leaf,
+    LeafKind, OutcomeResult, Rung, Severity, StepKind, StoryStep, sha256,
+};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+fn tenant(id: &str) -> TenantId {
+    id.parse().unwrap()
+}
+
+fn open() -> (tempfile::TempDir, Meta) {
+    let folder = tempfile::tempdir().unwrap();
+    let meta = Meta::open(&folder.path().join("meta.sqlite")).unwrap();
+    meta.write(|tx| {
+        for id in ["default", "other"] {
+            tx.create_tenant(&Tenant {
+                id: tenant(id),
+                name: id.to_owned(),
+                mode: Mode::default(),
+                retention: RetentionDays::default(),
+                created: 0,
+            })?;
+        }
+        Ok(())
+    })
+    .unwrap();
+    (folder, meta)
+}
+
+fn key() -> Entity {
+    Entity::new(EntityKind::Credential, "9f2c")
+}
+
+fn incident(number: u128, opened: i64) -> Incident {
+    Incident {
+        id: Uuid::from_u128(number),
+        title: "api-key-theft".to_owned(),
+        opened,
+        updated: opened,
+        severity: Severity::High,
+        status: IncidentStatus::New,
+        findings: vec![],
+        entities: vec![key()],
+        sites: vec![],
+        story: vec![],
+        assignee: None,
+        classification: None,
+        comments: vec![],
+    }
+}
+
+fn leaf(of: &str, subject: u128) -> Leaf {
+    Leaf {
+        tenant: tenant(of),
+        kind: LeafKind::Incident,
+        time: 1,
+        actor: "system".to_owned(),
+        subject: Uuid::from_u128(subject),
+        digest: sha256(b"x"),
+        reason: "test".to_owned(),
+        causes: vec![],
+    }
+}
+
+#[test]
+fn a_change_and_its_leaves_are_one_commit() {
+    let (folder, meta) = open();
+    let home = tenant("default");
+    let change = Change {
+        incidents: vec![incident(1, 10)],
+        leaves: vec![leaf("default", 1)],
+        restrictions_changed: true,
+        ..Change::default()
+    };
+    let refused = meta.write(|tx| {
+        tx.record(&home, &change)?;
+        Err::<(), _>(MetaError::Refused("something else went wrong"))
+    });
+    assert!(refused.is_err());
+    let nothing =
+        meta.read(|r| Ok((r.incident(&home, Uuid::from_u128(1))?, r.pending_leaves(&home, 9)?)));
+    assert_eq!(nothing.unwrap(), (None, vec![]));
+
+    assert_eq!(meta.record(&home, &change).unwrap().restriction_version, 1);
+    drop(meta);
+    let again = Meta::open(&folder.path().join("meta.sqlite")).unwrap();
+    let pending = again.read(|r| r.pending_leaves(&home, 9)).unwrap();
+    assert_eq!(pending.len(), 1);
+    again.write(|tx| tx.appended(&[pending[0].id], 0)).unwrap();
+    let (left, appended) =
+        again.read(|r| Ok((r.pending_leaves(&home, 9)?, r.appended_leaves(&home)?))).unwrap();
+    assert_eq!((left, appended), (vec![], 1));
+}
+
+#[test]
+fn the_engine_updates_an_incident_and_people_keep_their_part() {
+    let (_folder, meta) = open();
+    let home = tenant("default");
+    let first = Change { incidents: vec![incident(1, 10)], ..Change::default() };
+    meta.record(&home, &first).unwrap();
+    let note = StoryStep {
+        time: 15,
+        kind: StepKind::Note,
+        subject: Uuid::from_u128(7),
+        code: "note".to_owned(),
+        attack: None,
+        entities: vec![],
+    };
+    meta.write(|tx| {
+        tx.amend_incident(&home, Uuid::from_u128(1), |incident| {
+            incident.status = IncidentStatus::InProgress;
+            incident.assignee = Some("kim".to_owned());
+            incident.story.push(note.clone());
+        })
+    })
+    .unwrap();
+
+    let step = StoryStep {
+        time: 20,
+        kind: StepKind::Finding,
+        code: "password-spraying".to_owned(),
+        attack: Some(AttackRef::new("TA0006", "T1110.003")),
+        ..note.clone()
+    };
+    let mut grown = incident(1, 10);
+    grown.severity = Severity::Critical;
+    grown.updated = 20;
+    grown.story = vec![step.clone()];
+    let change = Change { incidents: vec![grown], ..Change::default() };
+    let stored = meta.record(&home, &change).unwrap().incidents.remove(0);
+    assert_eq!(stored.status, IncidentStatus::InProgress);
+    assert_eq!(stored.assignee.as_deref(), Some("kim"));
+    assert_eq!(stored.severity, Severity::Critical);
+    assert_eq!(stored.story, vec![note, step]);
+}
+
+#[test]
+fn lists_page_without_gaps_and_never_cross_tenants() {
+    let (_folder, meta) = open();
+    let (home, other) = (tenant("default"), tenant("other"));
+    let change = Change {
+        // Two share a time: the id decides, so that no page skips one.
+        incidents: vec![incident(1, 10), incident(2, 20), incident(3, 20), incident(4, 30)],
+        ..Change::default()
+    };
+    meta.record(&home, &change).unwrap();
+    let foreign = Change { incidents: vec![incident(9, 25)], ..Change::default() };
+    meta.record(&other, &foreign).unwrap();
+
+    let mut seen = Vec::new();
+    let mut filter = IncidentFilter { limit: 1, entity: Some(key()), ..IncidentFilter::default() };
+    loop {
+        let page = meta.read(|r| r.incidents(&home, &filter)).unwrap();
+        let Some(last) = page.last() else { break };
+        seen.push(last.id.as_u128());
+        filter.after = Some(Cursor { time: last.opened, id: last.id });
+    }
+    assert_eq!(seen, [4, 3, 2, 1]);
+    assert_eq!(meta.read(|r| r.incident(&home, Uuid::from_u128(9))).unwrap(), None);
+    let closed = IncidentFilter {
+        statuses: vec![IncidentStatus::Closed],
+        limit: 9,
+        ..IncidentFilter::default()
+    };
+    assert_eq!(meta.read(|r| r.incidents(&home, &closed)).unwrap(), vec![]);
+}
+
+#[test]
+fn findings_and_actions_are_found_by_what_they_name() {
+    let (_folder, meta) = open();
+    let home = tenant("default");
+    let finding = Finding {
+        id: Uuid::from_u128(1),
+        rule: "api-key-theft".to_owned(),
+        rule_version: 1,
+        time: 5,
+        first_seen: 5,
+        last_seen: 5,
+        severity: Severity::High,
+        confidence: 90,
+        entities: vec![key()],
+        site: None,
+        outcome: OutcomeResult::Success,
+        outcome_reason: None,
+        attack: vec![],
+        evidence: vec![],
+        evidence_total: 0,
+        numbers: BTreeMap::new(),
+    };
+    let action: Action = serde_json::from_value(serde_json::json!({
+        "id": Uuid::from_u128(2), "incident": Uuid::from_u128(3), "findings": [finding.id],
+        "reason": "api-key-theft", "policy": "p", "policy_version": 1, "rung": Rung::Limit,
+        "target": key(), "state": ActionState::Active, "created": 6, "expires": 99, "history": [],
+    }))
+    .unwrap();
+    let change = Change {
+        findings: vec![finding.clone()],
+        actions: vec![action.clone()],
+        ..Change::default()
+    };
+    meta.record(&home, &change).unwrap();
+    let by_entity = FindingFilter { entity: Some(key()), limit: 9, ..FindingFilter::default() };
+    assert_eq!(meta.read(|r| r.findings(&home, &by_entity)).unwrap(), vec![finding]);
+    let high = FindingFilter {
+        severity_min: Some(Severity::Critical),
+        limit: 9,
+        ..FindingFilter::default()
+    };
+    assert_eq!(meta.read(|r| r.findings(&home, &high)).unwrap(), vec![]);
+    let in_force = ActionFilter {
+        states: vec![ActionState::Active],
+        target: Some(key()),
+        limit: 9,
+        ..ActionFilter::default()
+    };
+    assert_eq!(meta.read(|r| r.actions(&home, &in_force)).unwrap(), vec![action.clone()]);
+    assert_eq!(meta.read(|r| r.live_actions(&home)).unwrap(), vec![action]);
+    assert_eq!(meta.read(|r| r.live_actions(&tenant("other"))).unwrap(), vec![]);
+}
+
+#[test]
+fn the_last_owner_stays() {
+    let (_folder, meta) = open();
+    let home = tenant("default");
+    let person = |number: u128, name: &str, role| User {
+        id: Uuid::from_u128(number),
+        name: name.to_owned(),
+        display: name.to_owned(),
+        password_hash: None,
+        must_change_password: false,
+        disabled: false,
+        created: 0,
+        roles: BTreeMap::from([(home.clone(), role)]),
+    };
+    let (kim, lee) = (person(1, "kim", Role::Owner), person(2, "lee", Role::Admin));
+    meta.write(|tx| tx.create_user(&kim).and_then(|()| tx.create_user(&lee))).unwrap();
+    assert!(matches!(meta.write(|tx| tx.create_user(&kim)), Err(MetaError::Exists(_))));
+    for result in [
+        meta.write(|tx| tx.set_role(&home, kim.id, Role::Viewer)),
+        meta.write(|tx| tx.set_disabled(kim.id, true)),
+        meta.write(|tx| tx.remove_role(&home, kim.id)),
+    ] {
+        assert!(matches!(result, Err(MetaError::Refused(_))));
+    }
+    meta.write(|tx| tx.set_role(&home, lee.id, Role::Owner)).unwrap();
+    meta.write(|tx| tx.remove_role(&home, kim.id)).unwrap();
+    let left = meta.read(|r| r.users(&home)).unwrap();
+    assert_eq!(left.iter().map(|u| u.name.as_str()).collect::<Vec<_>>(), ["lee"]);
+}
+
+#[test]
+fn policies_losses_and_sequences_count_repeats_once() {
+    let (_folder, meta) = open();
+    let home = tenant("default");
+    let put = |text: &str| meta.write(|tx| tx.put_policy(&home, text, "user:1", "why", 1)).unwrap();
+    assert_eq!((put("a").0.version, put("a").1, put("b").0.version), (1, false, 2));
+    let history = meta.read(|r| r.policy_history(&home, None, 9)).unwrap();
+    assert_eq!(history.iter().map(|p| p.version).collect::<Vec<_>>(), [2, 1]);
+
+    let loss = Loss {
+        source: "gw-1".to_owned(),
+        since: 1,
+        until: 2,
+        reason: "spool-full".to_owned(),
+        dropped: 5,
+        received: 3,
+    };
+    meta.write(|tx| tx.gateway_applied(&home, "gw-1", 7, 3)).unwrap();
+    meta.write(|tx| tx.gateway_applied(&home, "gw-1", 4, 4)).unwrap();
+    assert!(meta.write(|tx| tx.add_loss(&home, &loss)).unwrap());
+    assert!(!meta.write(|tx| tx.add_loss(&home, &loss)).unwrap());
+    let gateway = meta.read(|r| r.gateway(&home, "gw-1")).unwrap().unwrap();
+    assert_eq!((gateway.applied_version, gateway.dropped), (7, 5));
+    assert_eq!(meta.read(|r| r.dropped_total(&home)).unwrap(), 5);
+
+    let take = |count| meta.write(|tx| tx.take_sequences(&home, "syslog", count)).unwrap();
+    assert_eq!((take(3), take(2), take(1)), (0, 3, 5));
+}
+
+#[test]
+fn a_newer_database_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("meta.sqlite");
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(Meta::open(&path), Err(MetaError::Newer { found: 99, .. })));
+}
