@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// The ladder, lowest first. Automatic steps above [`Rung::Limit`] need a known outcome or a human.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Rung {
     /// Watch and tell; nothing is held back.
@@ -70,6 +71,7 @@ impl FromStr for Rung {
 
 /// Where an action stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ActionState {
     /// Would have been done, but the tenant only watches (dry run).
@@ -111,6 +113,7 @@ impl ActionState {
 pub type Actor = String;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActionChange {
     pub time: Timestamp,
     pub actor: Actor,
@@ -121,6 +124,7 @@ pub struct ActionChange {
 
 /// Why a human has to say yes first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Approval {
     /// Permanent code: `policy-requires`, `outcome-unknown`, `blast-radius`, `protected-entity`.
     pub code: String,
@@ -140,6 +144,7 @@ fn one() -> u32 {
 
 /// Whom the action would have hit in the days before, counted by replay of stored events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BlastRadius {
     /// First moment of the replayed past.
     pub since: Timestamp,
@@ -152,6 +157,7 @@ pub struct BlastRadius {
 
 /// One step of control, with its cause, its limit and its way back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Action {
     pub id: Uuid,
     pub incident: Uuid,
@@ -182,6 +188,7 @@ pub struct Action {
 
 /// What a gateway needs to know to enforce one action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Restriction {
     pub action: Uuid,
     pub target: Entity,
@@ -198,6 +205,7 @@ pub struct Restriction {
 
 /// The whole set in force for a tenant; a gateway replaces what it had.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Restrictions {
     /// Grows with every change; a gateway asks for what is newer than the one it has.
     pub version: u64,

@@ -5,6 +5,7 @@ use std::fmt;
 ///
 /// Engines return what they understood beside the diagnostics of what they did not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Diagnostic {
     /// Permanent, kebab-case; a code may retire, never change its meaning.
     pub code: String,

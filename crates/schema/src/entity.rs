@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 /// What we watch and act on. The IP address is the weakest of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EntityKind {
     /// An API key or token, as the keyed hash the gateway made of it.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// OCSF `severity_id` 1 to 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     Informational,
@@ -42,6 +43,7 @@ pub type Confidence = u8;
 
 /// Whether the thing tried came about. Control above `limit` asks for a known one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OutcomeResult {
     Success,
@@ -62,6 +64,7 @@ impl OutcomeResult {
 
 /// A MITRE ATT&CK tactic and technique: `TA0006`, `T1110.004`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AttackRef {
     pub tactic: String,
     pub technique: String,
@@ -75,6 +78,7 @@ impl AttackRef {
 
 /// One detection: what, about whom, how sure, by which numbers, from which events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Finding {
     /// Same rule, entities and window, same id: a replay finds the same finding again.
     pub id: Uuid,

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 /// OCSF Incident Finding `status_id` 1 to 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum IncidentStatus {
     New,
@@ -32,6 +33,7 @@ impl IncidentStatus {
 
 /// What a human decided it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Classification {
     TruePositive,
@@ -41,6 +43,7 @@ pub enum Classification {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Comment {
     pub time: Timestamp,
     /// User id of the author.
@@ -49,6 +52,7 @@ pub struct Comment {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum StepKind {
     Finding,
@@ -58,6 +62,7 @@ pub enum StepKind {
 
 /// One line of the story, in event-time order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StoryStep {
     pub time: Timestamp,
     pub kind: StepKind,
@@ -72,6 +77,7 @@ pub struct StoryStep {
 
 /// Related findings, told as one story.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Incident {
     pub id: Uuid,
     /// The rule of the weightiest finding; a code, not a sentence.

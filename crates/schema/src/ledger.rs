@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 /// What kind of thing a ledger leaf attests. Kinds are added, never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum LeafKind {
     Finding,
@@ -31,6 +32,7 @@ pub enum LeafKind {
 ///
 /// It holds digests and ids only, so that personal data stays erasable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Leaf {
     pub tenant: TenantId,
     pub kind: LeafKind,

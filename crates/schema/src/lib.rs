@@ -12,6 +12,8 @@ mod event;
 mod finding;
 mod incident;
 mod ledger;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod secret;
 mod tenant;
 mod time;
