@@ -96,6 +96,8 @@ fn create(
         (Mode::Observe, Some(hold)) => {
             (ActionState::Simulated, format!("dry-run: would await approval: {}", hold.code()))
         }
+        // Watching needs no executor that could confirm it.
+        (_, None) if action.rung == Rung::Observe => (ActionState::Active, action.reason.clone()),
         (_, None) => (ActionState::Pending, action.reason.clone()),
         (_, Some(hold)) => (ActionState::AwaitingApproval, hold.code().to_owned()),
     };

@@ -26,7 +26,7 @@ pub use hold::Hold;
 pub use policy::PolicySet;
 pub use propose::{Context, Mode, Proposal, ProposalKind, propose};
 pub use protected::{NotAnAddress, Protected};
-pub use restrictions::restrictions;
+pub use restrictions::{restored_by_undo, restrictions};
 pub use shipped::SHIPPED;
 pub use simulate::{Difference, compare, expire_due, simulate};
 pub use transitions::{

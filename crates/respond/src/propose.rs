@@ -110,7 +110,7 @@ pub fn propose(
                         && other.action.target == *target
                         && covers(&other.action.sites, &wanted.sites)
                 });
-                if asked || !wanted.is_due(existing, now) {
+                if asked || !wanted.is_due(existing, finding, now) {
                     continue;
                 }
                 let hold =
@@ -143,8 +143,12 @@ impl Wanted<'_> {
         self.policy.cooldown_ms
     }
 
-    /// Escalation goes upward only, and where the step says so only after a lower rung had its time.
-    fn is_due(&self, existing: &[Action], now: Timestamp) -> bool {
+    /// A finding speaks of now, escalation goes upward only, and where the step says so only after a lower rung had its time.
+    fn is_due(&self, existing: &[Action], finding: &Finding, now: Timestamp) -> bool {
+        // Taken in its time it would be over by now: yesterday's log, imported today, blocks nobody.
+        if seen(finding).saturating_add(self.step.ttl_ms) <= now {
+            return false;
+        }
         let mut on_target = existing.iter().filter(|action| {
             action.target == *self.target && action.state.is_in_force() && action.expires > now
         });
@@ -158,8 +162,9 @@ impl Wanted<'_> {
                     // Once escalated, the step itself stays due so that it can be extended.
                     && (action.rung == self.step.rung
                         || (action.rung < self.step.rung
+                            // The attack itself went on that long: an old finding told late does not escalate.
                             && in_force_since(action)
-                                .is_some_and(|since| now.saturating_sub(since) >= after_ms)))
+                                .is_some_and(|since| seen(finding).saturating_sub(since) >= after_ms)))
             }),
         }
     }
@@ -176,11 +181,12 @@ impl Wanted<'_> {
         let same =
             |action: &&Action| action.rung == self.step.rung && action.target == *self.target;
         let ours = |action: &&Action| same(action) && action.policy == self.policy.id;
-        let seen = finding.time.max(finding.last_seen);
-        let answered = |action: &Action| {
-            action.findings.contains(&finding.id)
-                && action.history.last().is_some_and(|change| change.time >= seen)
+        let seen = seen(finding);
+        let answered_until = |action: &Action, until: Option<Timestamp>| {
+            action.findings.contains(&finding.id) && until.is_some_and(|until| seen <= until)
         };
+        let last_change = |action: &Action| action.history.last().map(|change| change.time);
+        let answered = |action: &Action| answered_until(action, last_change(action));
         let proposal = |kind, action: Action| Proposal {
             kind,
             action,
@@ -217,7 +223,12 @@ impl Wanted<'_> {
         if let Some(action) = simulated {
             return (!answered(action)).then(|| proposal(ProposalKind::Extend, action.clone()));
         }
-        if existing.iter().filter(ours).any(answered) {
+        // What ended has answered what was seen until then; a dry run ends with its time.
+        let ended = |action: &Action| match action.state {
+            ActionState::Simulated => answered_until(action, Some(action.expires)),
+            _ => answered(action),
+        };
+        if existing.iter().filter(same).any(ended) {
             return None;
         }
         let before =
@@ -279,6 +290,11 @@ pub(crate) fn in_force_since(action: &Action) -> Option<Timestamp> {
     action.history.iter().find(|change| change.state.is_in_force()).map(|change| change.time)
 }
 
+/// The last moment a finding speaks of.
+fn seen(finding: &Finding) -> Timestamp {
+    finding.time.max(finding.last_seen)
+}
+
 fn targets<'a>(step: &Step, finding: &'a Finding) -> Vec<&'a Entity> {
     let mut targets: Vec<&Entity> = Vec::new();
     for entity in finding.entities.iter().filter(|entity| entity.kind == step.target) {
@@ -298,6 +314,3 @@ fn sites(step: &Step, finding: &Finding) -> Vec<String> {
         Scope::Tenant => Vec::new(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -42,3 +42,22 @@ pub fn restrictions(actions: &[Action], version: u64, now: Timestamp) -> Restric
         .collect();
     Restrictions { version, restrictions }
 }
+
+/// The actions that hold the target again once `action` is undone: lower rungs it covers whose own time
+/// still runs. To be told to whoever undoes it, who may want them undone too.
+pub fn restored_by_undo<'a>(
+    actions: &'a [Action],
+    action: &Action,
+    now: Timestamp,
+) -> Vec<&'a Action> {
+    let ids =
+        |set: Restrictions| set.restrictions.into_iter().map(|r| r.action).collect::<Vec<_>>();
+    let before = ids(restrictions(actions, 0, now));
+    let without: Vec<Action> =
+        actions.iter().filter(|other| other.id != action.id).cloned().collect();
+    let after = ids(restrictions(&without, 0, now));
+    actions
+        .iter()
+        .filter(|other| after.contains(&other.id) && !before.contains(&other.id))
+        .collect()
+}
