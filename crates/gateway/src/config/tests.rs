@@ -1,0 +1,48 @@
+use super::*;
+
+const GOOD: &str = "
+gateway: edge-1
+listeners:
+  - address: 127.0.0.1:0
+sites:
+  - name: shop
+    hosts: [shop.example, '*.shop.example']
+    upstreams: [{url: 'http://127.0.0.1:9000'}]
+";
+
+fn codes(yaml: &str) -> Vec<String> {
+    match Config::parse("gateway.yaml", yaml) {
+        Ok(_) => vec![],
+        Err(faults) => faults.into_iter().map(|f| f.code).collect(),
+    }
+}
+
+#[test]
+fn what_is_not_said_has_a_default() {
+    let config = Config::parse("gateway.yaml", GOOD).unwrap();
+    assert_eq!(config.workers, 1);
+    assert_eq!(config.admin.to_string(), "127.0.0.1:9180");
+    assert_eq!(config.limits.body_bytes_max, 128 * 1024);
+    assert_eq!(config.sites[0].fail, FailMode::Open);
+    assert!(!config.listeners[0].h2c);
+}
+
+#[test]
+fn every_fault_is_told_with_its_code() {
+    let broken = GOOD
+        .replace("edge-1", "Edge 1")
+        .replace("http://127.0.0.1:9000", "127.0.0.1/x")
+        .replace("shop.example,", "'shop*',");
+    assert_eq!(codes(&broken), ["gateway-id-invalid", "host-invalid", "url-invalid"]);
+    let twice = format!("{GOOD}  - name: shop\n    hosts: [SHOP.example]\n    upstreams: []\n");
+    assert_eq!(codes(&twice), ["site-repeated", "host-repeated", "upstream-missing"]);
+}
+
+#[test]
+fn a_fault_of_the_text_has_line_and_column() {
+    let faults =
+        Config::parse("gateway.yaml", &GOOD.replace("name: shop", "nmae: shop")).unwrap_err();
+    assert_eq!(faults[0].code, "config-invalid");
+    assert!(faults[0].place.starts_with("gateway.yaml:6"), "{faults:?}");
+    assert!(faults[0].message.contains("nmae"), "{faults:?}");
+}

@@ -1,0 +1,24 @@
+//! The reverse proxy: bytes in, checked; requests judged, passed on and watched; bytes out.
+//!
+//! Reading order: [`guard`] (what is let in), [`serve`] (one request), [`gate`] (whether it may
+//! pass), [`upstream`] (where it goes), [`body`] (what goes by), [`record`] (what is kept of it).
+
+pub mod address;
+pub mod body;
+pub mod chunked;
+pub mod forward;
+pub mod gate;
+pub mod guard;
+pub mod head;
+pub mod health;
+pub mod live;
+pub mod problem;
+pub mod record;
+pub mod refusal;
+pub mod serve;
+pub mod shared;
+pub mod tap;
+pub mod tls;
+pub mod tunnel;
+pub mod upstream;
+pub mod worker;

@@ -1,0 +1,146 @@
+//! One configuration, made ready: hosts to sites, sites to upstreams.
+
+use super::guard::GuardLimits;
+use super::head::HeadLimits;
+use super::upstream::Upstream;
+use crate::config::{Config, HealthConfig, SiteConfig};
+use crate::enforce::Pattern;
+use crate::metrics::SiteMetrics;
+use schema::{Diagnostic, Timestamp};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+pub struct Live {
+    pub config: Config,
+    pub sites: Vec<Arc<Site>>,
+    exact: HashMap<String, Arc<Site>>,
+    /// `.shop.example` for `*.shop.example`, longest first.
+    wildcards: Vec<(String, Arc<Site>)>,
+    rest: Option<Arc<Site>>,
+    pub guard: GuardLimits,
+}
+
+/// A protected application, ready to serve.
+pub struct Site {
+    pub config: SiteConfig,
+    pub upstreams: Vec<Arc<Upstream>>,
+    pub step_up_open: Vec<Pattern>,
+    pub metrics: Arc<SiteMetrics>,
+    next: AtomicUsize,
+}
+
+impl Live {
+    /// Makes `config` ready. What `old` has and did not change is kept: connections to upstreams,
+    /// their health, and the counters of a site.
+    pub fn build(config: Config, old: Option<&Live>) -> Result<Live, Vec<Diagnostic>> {
+        let mut faults = Vec::new();
+        let mut live = Live {
+            sites: Vec::new(),
+            exact: HashMap::new(),
+            wildcards: Vec::new(),
+            rest: None,
+            guard: guard_limits(&config),
+            config: config.clone(),
+        };
+        for site_config in &config.sites {
+            let before =
+                old.and_then(|o| o.sites.iter().find(|s| s.config.name == site_config.name));
+            let mut upstreams = Vec::new();
+            let health = site_config.health.clone().unwrap_or_default();
+            for wanted in &site_config.upstreams {
+                let kept = before.and_then(|site| {
+                    site.upstreams
+                        .iter()
+                        .find(|u| u.is(wanted, &health, config.limits.connect_ms, config.workers))
+                });
+                match kept {
+                    Some(upstream) => upstreams.push(Arc::clone(upstream)),
+                    None => match Upstream::new(wanted, &health, &config) {
+                        Ok(upstream) => upstreams.push(Arc::new(upstream)),
+                        Err(fault) => faults.push(fault),
+                    },
+                }
+            }
+            let site = Arc::new(Site {
+                upstreams,
+                step_up_open: site_config.step_up.iter().flat_map(step_up_open).collect(),
+                metrics: before.map(|s| Arc::clone(&s.metrics)).unwrap_or_default(),
+                next: AtomicUsize::new(0),
+                config: site_config.clone(),
+            });
+            for host in &site_config.hosts {
+                let host = host.to_ascii_lowercase();
+                if host == "*" {
+                    live.rest = Some(Arc::clone(&site));
+                } else if let Some(suffix) = host.strip_prefix('*') {
+                    live.wildcards.push((suffix.to_owned(), Arc::clone(&site)));
+                } else {
+                    live.exact.insert(host, Arc::clone(&site));
+                }
+            }
+            live.sites.push(site);
+        }
+        live.wildcards.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        if faults.is_empty() { Ok(live) } else { Err(faults) }
+    }
+
+    /// The site a host belongs to; `host` is in lower case and has no port.
+    pub fn site(&self, host: &str) -> Option<&Arc<Site>> {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        self.exact
+            .get(host)
+            .or_else(|| {
+                let (_, site) = self.wildcards.iter().find(|(suffix, _)| {
+                    host.len() > suffix.len() && host.ends_with(suffix.as_str())
+                })?;
+                Some(site)
+            })
+            .or(self.rest.as_ref())
+    }
+}
+
+impl Site {
+    /// Upstreams in the order to try them: the healthy ones, beginning with whose turn it is, then
+    /// the others, for an upstream thought dead is better than none.
+    pub fn upstreams_in_turn(&self, now: Timestamp) -> impl Iterator<Item = &Arc<Upstream>> {
+        let count = self.upstreams.len();
+        let start = if count > 1 { self.next.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        let turn = move |i: usize| self.upstreams.get((start.wrapping_add(i)) % count.max(1));
+        let healthy = (0..count).filter_map(turn).filter(move |u| u.is_healthy(now));
+        let others = (0..count).filter_map(turn).filter(move |u| !u.is_healthy(now));
+        healthy.chain(others)
+    }
+
+    pub fn health(&self) -> HealthConfig {
+        self.config.health.clone().unwrap_or_default()
+    }
+
+    /// Whether a path stays open to a visitor who has to prove who they are.
+    pub fn is_step_up_open(&self, method: &str, path: &str) -> bool {
+        self.step_up_open.iter().any(|pattern| pattern.matches(method, path))
+    }
+}
+
+fn step_up_open(config: &crate::config::StepUpConfig) -> Vec<Pattern> {
+    let page = config.url.split(['?', '#']).next().unwrap_or("");
+    std::iter::once(page)
+        .chain(config.allow.iter().map(String::as_str))
+        .filter_map(Pattern::parse)
+        .collect()
+}
+
+fn guard_limits(config: &Config) -> GuardLimits {
+    let limits = &config.limits;
+    GuardLimits {
+        head: HeadLimits {
+            header_bytes_max: limits.header_bytes_max,
+            header_count_max: limits.header_count_max,
+            target_bytes_max: limits.target_bytes_max,
+        },
+        header_read: Duration::from_millis(limits.header_read_ms),
+        idle: Duration::from_millis(limits.idle_ms),
+        stall: Duration::from_millis(limits.stall_ms),
+    }
+}

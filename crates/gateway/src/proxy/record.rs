@@ -1,0 +1,164 @@
+//! One exchange while it is under way; handed over when it ends, however it ends.
+
+use super::live::Site;
+use super::shared::{Shared, now};
+use super::tap::Tap;
+use crate::evidence::{Enforced, Exchange, ExchangeError, RequestHead};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// The request body as far as it has gone by, shared with the half that sends it upstream.
+pub struct RequestTap {
+    inner: Mutex<RequestProgress>,
+}
+
+struct RequestProgress {
+    tap: Option<Tap>,
+    complete: bool,
+    error: Option<ExchangeError>,
+    /// When something last moved; the upstream's time to answer counts from here.
+    moved: Instant,
+}
+
+impl RequestTap {
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(RequestTap {
+            inner: Mutex::new(RequestProgress {
+                tap: Some(Tap::new(limit)),
+                complete: false,
+                error: None,
+                moved: Instant::now(),
+            }),
+        })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut RequestProgress) -> T) -> T {
+        act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says how long the body is by now.
+    pub fn see(&self, bytes: &[u8]) -> u64 {
+        self.with(|progress| {
+            progress.moved = Instant::now();
+            progress.tap.as_mut().map_or(0, |tap| {
+                tap.see(bytes);
+                tap.total_len()
+            })
+        })
+    }
+
+    pub fn complete(&self) {
+        self.with(|progress| {
+            progress.moved = Instant::now();
+            progress.complete = true;
+        });
+    }
+
+    pub fn fail(&self, error: ExchangeError) {
+        self.with(|progress| progress.error = Some(error));
+    }
+
+    pub fn error(&self) -> Option<ExchangeError> {
+        self.with(|progress| progress.error)
+    }
+
+    pub fn moved(&self) -> Instant {
+        self.with(|progress| progress.moved)
+    }
+}
+
+/// Becomes an [`Exchange`] and goes to the recorder when it is dropped.
+pub struct OpenExchange {
+    shared: Arc<Shared>,
+    site: Arc<Site>,
+    began: Instant,
+    pub exchange: Exchange,
+    pub request_tap: Option<Arc<RequestTap>>,
+    pub response_tap: Option<Tap>,
+    /// The response came to its end.
+    pub complete: bool,
+    /// A decision ended it: nobody's error.
+    pub cut_off: bool,
+}
+
+impl OpenExchange {
+    pub fn new(shared: Arc<Shared>, site: Arc<Site>, request: RequestHead, began: Instant) -> Self {
+        let exchange =
+            Exchange { gateway: Arc::clone(&shared.gateway), request, ..Exchange::default() };
+        OpenExchange {
+            shared,
+            site,
+            began,
+            exchange,
+            request_tap: None,
+            response_tap: None,
+            complete: false,
+            cut_off: false,
+        }
+    }
+
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    /// The response is one of ours, whole.
+    pub fn answered(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &Bytes,
+        limit: usize,
+    ) {
+        self.exchange.status = Some(status.as_u16());
+        self.exchange.response_headers = headers.clone();
+        let mut tap = Tap::new(limit);
+        tap.see(body);
+        self.response_tap = Some(tap);
+        self.complete = true;
+    }
+
+    pub fn enforced(&mut self, enforced: Enforced) {
+        self.exchange.enforced = Some(enforced);
+    }
+
+    pub fn failed(&mut self, error: ExchangeError) {
+        self.exchange.error.get_or_insert(error);
+    }
+}
+
+impl Drop for OpenExchange {
+    fn drop(&mut self) {
+        let mut exchange = std::mem::take(&mut self.exchange);
+        exchange.finished = now();
+        if let Some(tap) = self.request_tap.take() {
+            tap.with(|progress| {
+                if let Some(tap) = progress.tap.take() {
+                    exchange.request_body = tap.finish(progress.complete);
+                }
+                exchange.error = exchange.error.or(progress.error);
+            });
+        }
+        if let Some(tap) = self.response_tap.take() {
+            exchange.response_body = tap.finish(self.complete);
+        }
+        if !self.complete && !self.cut_off {
+            // Nobody else said why it did not come to its end: the client did not wait for it.
+            exchange.error.get_or_insert(ExchangeError::ClientGone);
+        }
+        let metrics = &self.shared.metrics;
+        if exchange.error == Some(ExchangeError::ClientGone) {
+            metrics.client_gone.add(1);
+        }
+        metrics.latency.observe(self.began.elapsed());
+        self.site.metrics.request_bytes.add(exchange.request_body.total_len);
+        self.site.metrics.response_bytes.add(exchange.response_body.total_len);
+        if let Some(status) = exchange.status {
+            self.site.metrics.answered(status);
+        }
+        if !self.shared.evidence.record(&self.site, exchange) {
+            metrics.exchanges_lost.add(1);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What all workers of one gateway share.
+
+use super::live::{Live, Site};
+use crate::config::Config;
+use crate::enforce::{Enforcer, RequestKeys};
+use crate::evidence::{Exchange, RequestHead};
+use crate::metrics::Metrics;
+use schema::{Diagnostic, Timestamp};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The evidence half, as the proxy sees it.
+pub trait Evidence: Send + Sync {
+    /// Takes a finished exchange. Must not block: `false` means it could not take this one.
+    fn record(&self, site: &Site, exchange: Exchange) -> bool;
+
+    /// Whose request it is, by its head.
+    fn request_keys(&self, site: &Site, head: &RequestHead) -> RequestKeys;
+
+    /// Whether the route says that the account stands in the request body.
+    fn wants_body(&self, site: &Site, head: &RequestHead) -> bool;
+
+    /// Makes the parts of a configuration ready that are its own; nothing is in force yet.
+    fn prepare(&self, config: &Config) -> Result<Prepared, Vec<Diagnostic>>;
+
+    /// Appends its metrics.
+    fn write_metrics(&self, out: &mut String);
+
+    /// Stops; what was recorded is on disk when this returns.
+    fn stop(&self);
+
+    /// The account a body names.
+    fn account_in_body(&self, site: &Site, head: &RequestHead, body: &[u8]) -> Option<String>;
+}
+
+/// Puts a prepared configuration in force.
+pub type Prepared = Box<dyn FnOnce() + Send>;
+
+pub struct Shared {
+    pub gateway: Arc<str>,
+    live: RwLock<Arc<Live>>,
+    pub enforcer: Arc<Enforcer>,
+    pub metrics: Arc<Metrics>,
+    pub evidence: Arc<dyn Evidence>,
+    pub contact: Contact,
+}
+
+impl Shared {
+    pub fn new(
+        gateway: Arc<str>,
+        live: Live,
+        enforcer: Arc<Enforcer>,
+        evidence: Arc<dyn Evidence>,
+    ) -> Self {
+        Shared {
+            gateway,
+            live: RwLock::new(Arc::new(live)),
+            enforcer,
+            metrics: Arc::new(Metrics::default()),
+            evidence,
+            contact: Contact::default(),
+        }
+    }
+
+    /// The configuration in force; a request keeps the one it began with.
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn replace_live(&self, live: Live) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+    }
+}
+
+/// When the server last answered; what fail-open and fail-closed go by.
+#[derive(Debug)]
+pub struct Contact {
+    /// `NO_SERVER` while there is none to reach.
+    last: AtomicI64,
+}
+
+const NO_SERVER: i64 = i64::MAX;
+
+impl Default for Contact {
+    fn default() -> Self {
+        Contact { last: AtomicI64::new(NO_SERVER) }
+    }
+}
+
+impl Contact {
+    pub fn note(&self, now: Timestamp) {
+        self.last.store(now, Ordering::Relaxed);
+    }
+
+    /// Milliseconds since the server last answered; `None` when there is no server to reach.
+    pub fn silence_ms(&self, now: Timestamp) -> Option<u64> {
+        let last = self.last.load(Ordering::Relaxed);
+        (last != NO_SERVER).then(|| u64::try_from(now.saturating_sub(last)).unwrap_or(0))
+    }
+}
+
+/// Milliseconds since the epoch, UTC. The proxy is the rim: this is where time comes from.
+pub fn now() -> Timestamp {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_millis()).ok())
+        .unwrap_or(0)
+}
