@@ -1,7 +1,7 @@
 //! Access logs of one JSON object per line: nginx and Apache with a JSON format, Caddy, Envoy, Traefik, ECS.
 
 use crate::reading::{Context, Note, Raw, Reading};
-use crate::text::{address_and_port, owned, put, some};
+use crate::text::{address_and_port, put, some};
 use crate::{access, clock, http, ocsf, secrets};
 use schema::{Event, Timestamp, class};
 use serde_json::{Map, Value};
@@ -10,14 +10,14 @@ use serde_json::{Map, Value};
 pub(crate) fn read_any(line: &str, context: &Context<'_>) -> Reading {
     match ocsf::parse_json(line) {
         Ok(value) if ocsf::is_ocsf(&value) => ocsf::from_value(value, context),
-        Ok(value) => from_line(line, &value, context),
+        Ok(value) => from_line(line, value, context),
         Err(note) => unread(line, note, context),
     }
 }
 
 pub(crate) fn read(line: &str, context: &Context<'_>) -> Reading {
     match ocsf::parse_json(line) {
-        Ok(value) => from_line(line, &value, context),
+        Ok(value) => from_line(line, value, context),
         Err(note) => unread(line, note, context),
     }
 }
@@ -27,10 +27,10 @@ fn unread(line: &str, note: Note, context: &Context<'_>) -> Reading {
     Reading::unread(context, "json-access", Raw::of(masked), note)
 }
 
-fn from_line(line: &str, value: &Value, context: &Context<'_>) -> Reading {
+fn from_line(line: &str, value: Value, context: &Context<'_>) -> Reading {
     let masked = secrets::mask_json(line);
     let parsed = match &masked {
-        std::borrow::Cow::Borrowed(_) => Ok(value.clone()),
+        std::borrow::Cow::Borrowed(_) => Ok(value),
         std::borrow::Cow::Owned(text) => ocsf::parse_json(text),
     };
     let read = parsed.and_then(|value| match value {
@@ -47,33 +47,37 @@ fn from_line(line: &str, value: &Value, context: &Context<'_>) -> Reading {
 struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// The value under the first of these names; a dotted name goes into objects.
-    fn take(&mut self, names: &[&str]) -> Option<Value> {
+    /// The value of a fitting type under the first of these names; a dotted name goes into objects.
+    fn take(&mut self, names: &[&str], fits: impl Fn(&Value) -> bool) -> Option<Value> {
         names.iter().find_map(|name| {
-            if let Some(value) = self.0.remove(*name) {
-                return Some(value).filter(|v| !v.is_null());
+            if self.0.get(*name).is_some_and(&fits) {
+                return self.0.remove(*name);
             }
             let (path, last) = name.rsplit_once('.')?;
             let mut map = &mut self.0;
             for part in path.split('.') {
                 map = map.get_mut(part)?.as_object_mut()?;
             }
-            map.remove(last).filter(|v| !v.is_null())
+            if map.get(last).is_some_and(&fits) { map.remove(last) } else { None }
         })
     }
 
     fn text(&mut self, names: &[&str]) -> Option<String> {
-        let text = match self.take(names)? {
-            Value::String(text) => text,
-            Value::Number(number) => number.to_string(),
-            Value::Array(items) => items.into_iter().find_map(|v| v.as_str().map(str::to_owned))?,
-            _ => return None,
+        let fits = |value: &Value| match value {
+            Value::String(text) => some(text).is_some(),
+            Value::Array(items) => items.iter().any(Value::is_string),
+            value => value.is_number(),
         };
-        owned(&text)
+        match self.take(names, fits)? {
+            Value::String(text) => Some(text),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Array(items) => items.into_iter().find_map(|v| v.as_str().map(str::to_owned)),
+            _ => None,
+        }
     }
 
     fn number(&mut self, names: &[&str]) -> Option<f64> {
-        match self.take(names)? {
+        match self.take(names, |value| value.is_number() || value.is_string())? {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => text.parse().ok().filter(|n: &f64| n.is_finite()),
             _ => None,
@@ -355,7 +359,7 @@ fn latency(fields: &mut Fields) -> Option<i64> {
     if let Some(latency) = fields.text(&["request_time", "upstream_time", "rt"]).and_then(seconds) {
         return Some(latency);
     }
-    match fields.take(&["duration"]) {
+    match fields.take(&["duration"], |value| !value.is_object()) {
         Some(Value::Number(number)) => {
             return match number.as_i64() {
                 Some(millis) if !fields.0.contains_key("logger") => Some(millis),
@@ -381,7 +385,7 @@ fn latency(fields: &mut Fields) -> Option<i64> {
 fn set_time(event: &mut Event, fields: &mut Fields, offset: i32) -> Option<Note> {
     let mut seen = None;
     for name in TIME {
-        let Some(value) = fields.take(&[name]) else { continue };
+        let Some(value) = fields.take(&[name], |value| !value.is_object()) else { continue };
         if let Some(time) = read_time(&value, offset) {
             event.time = time;
             return None;

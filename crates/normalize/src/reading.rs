@@ -109,10 +109,10 @@ fn detect(line: &str, context: &Context<'_>) -> Reading {
         audit::read(line, context, None)
     } else if sysmon::is_event(line) {
         sysmon::read(line, context, None)
-    } else if access::is_access(line) {
-        access::read(line, context)
     } else if syslog::is_syslog(line) {
         syslog::read(line, context)
+    } else if access::is_access(line) {
+        access::read(line, context)
     } else {
         let masked = crate::secrets::mask_text(line);
         Reading::unread(

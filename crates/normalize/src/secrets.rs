@@ -10,9 +10,9 @@ mod name;
 
 pub(crate) use args::mask_args;
 pub(crate) use json::mask_json;
-pub(crate) use name::is_secret;
+pub(crate) use name::is_secret_name;
 
-use name::{is_secret_header, looks_like_secret, part_name};
+use name::{Verdict, is_secret_header, judge, looks_like_secret, part_name};
 use std::borrow::Cow;
 
 /// What stands where a secret was. Equal secrets are not told apart: a keyed hash would need a key,
@@ -23,7 +23,16 @@ pub(crate) const MASK: &str = "****";
 const NAME_BYTES_MAX: usize = 128;
 
 /// Longest `user:password` of a URL.
-const USERINFO_BYTES_MAX: usize = 1024;
+const USERINFO_BYTES_MAX: usize = 256;
+
+/// How much of a value decides whether it looks drawn at random.
+///
+/// A name whose value need not be read costs nothing; a value found secret is passed over: the work
+/// stays linear in the text, whatever it holds.
+const LOOK_BYTES_MAX: usize = 256;
+
+/// Shortest value that looks drawn at random where the name alone does not tell.
+const RANDOM_BYTES_MIN: usize = 20;
 
 /// The text without the values of secret-looking names.
 pub(crate) fn mask_text(text: &str) -> Cow<'_, str> {
@@ -93,47 +102,69 @@ fn name_before(bytes: &[u8], end: usize) -> &[u8] {
     window.get(window.len() - length..).unwrap_or_default()
 }
 
+/// Whether the value at `start`, of this name, is a secret; `end` finds where it ends.
+fn secret_at(
+    bytes: &[u8],
+    name: &[u8],
+    start: usize,
+    end: impl Fn(&[u8], usize) -> usize,
+) -> Option<(usize, usize)> {
+    match judge(name) {
+        Verdict::Plain => None,
+        Verdict::Secret => Some((start, end(bytes, start))),
+        Verdict::ByValue => {
+            let window = bytes.get(..bytes.len().min(start + LOOK_BYTES_MAX))?;
+            let value = window.get(start..end(window, start))?;
+            looks_like_secret(value, RANDOM_BYTES_MIN).then(|| (start, end(bytes, start)))
+        }
+    }
+}
+
 /// `name=value`, in a URL's query, a command or a message.
 fn after_equals(bytes: &[u8], mark: usize, start: usize) -> Option<(usize, usize)> {
     let written = name_before(bytes, mark);
     let before = mark.checked_sub(written.len() + 1).and_then(|i| at(bytes, i));
     let (name, in_value) = part_name(written);
-    let in_url = matches!(before, Some(b'?' | b'&')) || in_value;
-    let end = if in_url { url_value_end(bytes, start) } else { word_end(bytes, start) };
-    let (start, end) = match at(bytes, start) {
-        Some(quote @ (b'"' | b'\'')) if !in_url => {
-            (start + 1, quoted_end(bytes, start + 1, quote, false))
+    if matches!(before, Some(b'?' | b'&')) || in_value {
+        return secret_at(bytes, &name, start, url_value_end);
+    }
+    match (at(bytes, start), at(bytes, start + 1)) {
+        (Some(quote @ (b'"' | b'\'')), _) => {
+            secret_at(bytes, &name, start + 1, |bytes, at| quoted_end(bytes, at, quote, false))
         }
-        Some(b'\\') if !in_url && at(bytes, start + 1) == Some(b'"') => {
-            (start + 2, quoted_end(bytes, start + 2, b'"', true))
+        (Some(b'\\'), Some(b'"')) => {
+            secret_at(bytes, &name, start + 2, |bytes, at| quoted_end(bytes, at, b'"', true))
         }
-        _ => (start, end),
-    };
-    let value = bytes.get(start..end)?;
-    is_secret(&name, value).then_some((start, end))
+        _ => secret_at(bytes, &name, start, word_end),
+    }
 }
 
 /// `%3D`: the equals sign of a query inside a query, once or twice encoded.
 fn encoded_equals(bytes: &[u8], mark: usize) -> Option<(usize, usize)> {
     let tail = bytes.get(mark + 1..)?;
-    let length = if tail.len() >= 2 && tail.get(..2)?.eq_ignore_ascii_case(b"3d") {
+    let is = |encoded: &[u8]| {
+        tail.get(..encoded.len()).is_some_and(|tail| tail.eq_ignore_ascii_case(encoded))
+    };
+    let length = if is(b"3d") {
         3
-    } else if tail.len() >= 4 && tail.get(..4)?.eq_ignore_ascii_case(b"253d") {
+    } else if is(b"253d") {
         5
     } else {
         return None;
     };
     let (name, _) = part_name(name_before(bytes, mark));
-    let start = mark + length;
+    secret_at(bytes, &name, mark + length, encoded_value_end)
+}
+
+fn encoded_value_end(bytes: &[u8], start: usize) -> usize {
     let mut end = start;
     while let Some(byte) = at(bytes, end) {
-        let tail = bytes.get(end + 1..end + 3).unwrap_or_default();
-        if is_url_end(byte) || (byte == b'%' && tail == b"26") {
+        if is_url_end(byte) || bytes.get(end..end + 3) == Some(b"%26") {
             break;
         }
         end += 1;
     }
-    is_secret(&name, bytes.get(start..end)?).then_some((start, end))
+    end
 }
 
 /// `"name": "value"`, `Authorization: value` and `://user:password@`.
@@ -153,25 +184,34 @@ fn after_colon(bytes: &[u8], mark: usize) -> Option<(usize, usize)> {
     if name.is_empty() {
         return None;
     }
+    let (name, _) = part_name(name);
+    let header = is_secret_header(&name);
+    if !header && !quoted {
+        return None;
+    }
     let mut start = mark + 1;
     while matches!(at(bytes, start), Some(b' ' | b'\t')) {
         start += 1;
     }
     let escaped = at(bytes, start) == Some(b'\\');
     let opening = if escaped { start + 1 } else { start };
-    let (start, end) = match at(bytes, opening) {
-        Some(quote @ (b'"' | b'\'')) => {
-            (opening + 1, quoted_end(bytes, opening + 1, quote, escaped))
-        }
-        Some(b'[') if quoted => (start, find_byte(bytes, start, |b| b == b']')),
-        Some(b'{') => return None,
-        _ if quoted => (start, find_byte(bytes, start, |b| matches!(b, b',' | b'}' | b' '))),
+    let value_end = |bytes: &[u8], from: usize| match at(bytes, opening) {
+        Some(quote @ (b'"' | b'\'')) => quoted_end(bytes, from, quote, escaped),
+        Some(b'[') if quoted => find_byte(bytes, from, |b| b == b']'),
+        _ if quoted => find_byte(bytes, from, |b| matches!(b, b',' | b'}' | b' ')),
         // A header's value is the rest of the line, or of the quotes the header stands in.
-        _ => (start, find_byte(bytes, start, |b| matches!(b, b'"' | b'\''))),
+        _ => find_byte(bytes, from, |b| matches!(b, b'"' | b'\'')),
     };
-    let (name, _) = part_name(name);
-    let secret = is_secret_header(&name) || (quoted && is_secret(&name, bytes.get(start..end)?));
-    secret.then_some((start, end))
+    let from = match at(bytes, opening) {
+        Some(b'"' | b'\'') => opening + 1,
+        Some(b'{') => return None,
+        _ => start,
+    };
+    if header {
+        Some((from, value_end(bytes, from)))
+    } else {
+        secret_at(bytes, &name, from, value_end)
+    }
 }
 
 fn userinfo(bytes: &[u8], start: usize) -> Option<(usize, usize)> {

@@ -1,6 +1,6 @@
 //! Secrets in commands: `--password X`, `curl -u user:X`, `sshpass -p X`, `Bearer X`.
 
-use super::{MASK, is_secret, looks_like_secret, mask_text};
+use super::{MASK, is_secret_name, looks_like_secret, mask_text};
 use crate::text::base_name;
 
 /// Programs whose `-p` holds a password: joined (`-pX`), and for the first also apart (`-p X`).
@@ -54,34 +54,29 @@ impl Scan {
         }
         let bare = argument.trim_matches(['"', '\'', '\\']);
         if let Some(option) = bare.strip_prefix("--").or(bare.strip_prefix('-')) {
-            // The value must not decide here: it is the next argument.
-            if is_secret(option.as_bytes(), b"x") {
-                self.next = Next::Secret;
-            } else if self.program.user
-                && (option == "user" || option == "u" || option == "proxy-user")
-            {
-                self.next = Next::UserAndSecret;
-            } else if self.program.apart && option == "p" {
-                self.next = Next::Secret;
-            } else if self.program.joined
-                && !bare.starts_with("--")
-                && option.starts_with('p')
-                && option.len() > 1
-            {
+            let short = !bare.starts_with("--");
+            if short && self.program.joined && option.starts_with('p') && option.len() > 1 {
                 return argument.find("-p").map(|at| at + 2);
+            }
+            // The value must not decide here: it is the next argument.
+            let named = !option.contains('=') && is_secret_name(option.as_bytes());
+            if named || (self.program.apart && option == "p") {
+                self.next = Next::Secret;
+            } else if self.program.user && matches!(option, "u" | "user" | "proxy-user") {
+                self.next = Next::UserAndSecret;
             }
         } else if bare.eq_ignore_ascii_case("bearer") {
             self.next = Next::Bearer;
         } else if bare.eq_ignore_ascii_case("basic") {
             self.next = Next::Basic;
-        } else if let Some(name) = base_name(bare.rsplit('=').next().unwrap_or(bare)) {
-            if USER_PASSWORD.contains(&name) || PASSWORD_JOINED.contains(&name) {
-                self.program = Program {
-                    apart: PASSWORD_APART.contains(&name),
-                    joined: PASSWORD_JOINED.contains(&name),
-                    user: USER_PASSWORD.contains(&name),
-                };
-            }
+        } else if let Some(name) = base_name(bare.rsplit('=').next().unwrap_or(bare))
+            && (USER_PASSWORD.contains(&name) || PASSWORD_JOINED.contains(&name))
+        {
+            self.program = Program {
+                apart: PASSWORD_APART.contains(&name),
+                joined: PASSWORD_JOINED.contains(&name),
+                user: USER_PASSWORD.contains(&name),
+            };
         }
         None
     }

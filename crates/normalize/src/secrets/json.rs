@@ -1,6 +1,6 @@
 //! Secrets in a JSON text, in place: layout and order stay.
 
-use super::{MASK, is_secret, mask_text};
+use super::{MASK, is_secret_name, mask_text};
 use std::borrow::Cow;
 
 /// The JSON text without values of secret-looking keys, and without secrets inside its strings.
@@ -22,7 +22,7 @@ pub(crate) fn mask_json(text: &str) -> Cow<'_, str> {
                 let after = end + 1 + spaces(bytes, end + 1);
                 if bytes.get(after) == Some(&b':') {
                     let name = unescaped(inner);
-                    secret_key = is_secret(name.as_bytes(), b"x");
+                    secret_key = is_secret_name(name.as_bytes());
                     at = after + 1;
                     continue;
                 }

@@ -115,20 +115,38 @@ fn plain(name: &[u8]) -> Option<String> {
     (!out.is_empty()).then_some(out)
 }
 
-/// Whether a value under this name is a secret.
-pub(crate) fn is_secret(name: &[u8], value: &[u8]) -> bool {
+/// What a name says of its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Plain,
+    Secret,
+    /// A secret if it looks drawn at random.
+    ByValue,
+}
+
+pub(super) fn judge(name: &[u8]) -> Verdict {
     // `PWD` in capitals is the working directory, in sudo's lines and in environments.
-    if name == b"PWD" || name == b"OLDPWD" || value.is_empty() {
-        return false;
+    if name == b"PWD" || name == b"OLDPWD" {
+        return Verdict::Plain;
     }
-    let Some(name) = plain(name) else { return false };
+    let Some(name) = plain(name) else { return Verdict::Plain };
     if NOT.iter().any(|not| name.ends_with(not)) {
-        return false;
-    }
-    ANYWHERE.iter().any(|part| name.contains(part))
+        Verdict::Plain
+    } else if ANYWHERE.iter().any(|part| name.contains(part))
         || WHOLE.contains(&name.as_str())
         || (name.ends_with("pass") && !matches!(name.as_str(), "bypass" | "compass"))
-        || (BY_VALUE.contains(&name.as_str()) && looks_like_secret(value, 20))
+    {
+        Verdict::Secret
+    } else if BY_VALUE.contains(&name.as_str()) {
+        Verdict::ByValue
+    } else {
+        Verdict::Plain
+    }
+}
+
+/// Whether any value under this name is a secret.
+pub(crate) fn is_secret_name(name: &[u8]) -> bool {
+    judge(name) == Verdict::Secret
 }
 
 pub(super) fn is_secret_header(name: &[u8]) -> bool {
