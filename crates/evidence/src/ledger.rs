@@ -128,6 +128,7 @@ impl Ledger {
         }
         let (state, writes) = grow(&self.state, &entries, |edge| self.signed(edge));
         let record = journal::encode(first, &entries, &state.checkpoint);
+        let _guard = self.files.committing();
         self.write_journal(&record)?;
         // From here on the leaves are in the ledger, whatever becomes of the files below.
         let before = std::mem::replace(&mut self.state, state);
@@ -175,6 +176,12 @@ impl Ledger {
         if self.unsettled {
             return self.recover();
         }
+        let _guard = self.files.committing();
+        self.settle_files()
+    }
+
+    /// For callers that are committing already.
+    fn settle_files(&mut self) -> Result<()> {
         self.files.sync_tiles(&self.unsynced)?;
         let (journal, bytes) = recovery::start_journal(&self.files, &self.state)?;
         self.journal = journal;
@@ -242,23 +249,20 @@ impl Ledger {
 
     /// Brings the tree's files up to the state, of which `writes` are new since `old_size`.
     fn apply(&mut self, old_size: u64, writes: Vec<(Tile, Vec<u8>)>) -> Result<()> {
-        {
-            let _guard = self.files.committing();
-            for (tile, bytes) in &writes {
-                self.files.replace(&tile.path(), bytes)?;
-                self.unsynced.insert(*tile);
-            }
-            self.files.replace(CHECKPOINT, self.state.checkpoint.as_bytes())?;
-            let now: BTreeSet<Tile> = tile::partials(self.len()).into_iter().collect();
-            for old in tile::partials(old_size) {
-                if !now.contains(&old) {
-                    self.files.remove_tile(old)?;
-                    self.unsynced.remove(&old);
-                }
+        for (tile, bytes) in &writes {
+            self.files.replace(&tile.path(), bytes)?;
+            self.unsynced.insert(*tile);
+        }
+        self.files.replace(CHECKPOINT, self.state.checkpoint.as_bytes())?;
+        let now: BTreeSet<Tile> = tile::partials(self.len()).into_iter().collect();
+        for old in tile::partials(old_size) {
+            if !now.contains(&old) {
+                self.files.remove_tile(old)?;
+                self.unsynced.remove(&old);
             }
         }
         if self.journal_bytes - self.journal_floor > journal::SETTLE_BYTES {
-            self.settle()?;
+            self.settle_files()?;
         }
         Ok(())
     }

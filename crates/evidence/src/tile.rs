@@ -56,7 +56,7 @@ impl Tile {
             index = index.checked_mul(1000)?.checked_add(digits.parse().ok()?)?;
         }
         let tile = Tile { level, index, width };
-        (tile.path() == path).then_some(tile)
+        (width > 0 && tile.path() == path).then_some(tile)
     }
 
     /// The records it stands for: first and one past the last.

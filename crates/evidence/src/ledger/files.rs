@@ -6,14 +6,15 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a file is called while it is being written.
 pub(crate) const UNFINISHED: &str = ".tmp";
-/// How long a commit waits for readers taking their snapshot, in steps of 5 ms. Readers need
+/// How long a commit waits for readers taking their snapshot, in steps. Readers need
 /// milliseconds; one that stays on does not stop the ledger.
-const READER_WAIT_STEPS: u32 = 100;
-const READER_WAIT_STEP: Duration = Duration::from_millis(5);
+const READER_WAIT_STEPS: u32 = 500;
+const READER_WAIT_STEP: Duration = Duration::from_millis(1);
 
 /// An open ledger folder. Holds the writer's lock, which is on the folder itself, until dropped.
 #[derive(Debug)]
@@ -21,15 +22,15 @@ pub(super) struct Files {
     dir: PathBuf,
     _writer: File,
     /// Locked for the moment in which files change, so that a reader can take a snapshot.
-    tiles: File,
+    tiles: Arc<File>,
 }
 
-/// Files may change while this lives.
-pub(super) struct Committing<'a>(Option<&'a File>);
+/// Files may change while this lives. Not to be taken twice: dropping one unlocks.
+pub(super) struct Committing(Option<Arc<File>>);
 
-impl Drop for Committing<'_> {
+impl Drop for Committing {
     fn drop(&mut self) {
-        if let Some(file) = self.0 {
+        if let Some(file) = &self.0 {
             let _ = file.unlock();
         }
     }
@@ -48,17 +49,17 @@ impl Files {
             }
         }
         let tiles = File::open(&tiles).map_err(Error::io(&tiles))?;
-        Ok(Files { dir: dir.to_owned(), _writer: writer, tiles })
+        Ok(Files { dir: dir.to_owned(), _writer: writer, tiles: Arc::new(tiles) })
     }
 
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    pub fn committing(&self) -> Committing<'_> {
+    pub fn committing(&self) -> Committing {
         for _ in 0..READER_WAIT_STEPS {
             match self.tiles.try_lock() {
-                Ok(()) => return Committing(Some(&self.tiles)),
+                Ok(()) => return Committing(Some(Arc::clone(&self.tiles))),
                 Err(TryLockError::WouldBlock) => std::thread::sleep(READER_WAIT_STEP),
                 Err(TryLockError::Error(_)) => break,
             }

@@ -60,26 +60,24 @@ pub(super) fn recover(files: &Files, origin: &str, key: &SigningKey) -> Result<R
     let (state, writes) = rebuild(files, &claim, key.verifier())?;
     check_nothing_beyond(files, state.edge.size())?;
 
+    let _guard = files.committing();
+    let vkey = format!("{}\n", key.verifier());
+    if files.read(LOG_VKEY, NOTE_BYTES_MAX as u64).ok().flatten().as_deref()
+        != Some(vkey.as_bytes())
     {
-        let _guard = files.committing();
-        let vkey = format!("{}\n", key.verifier());
-        if files.read(LOG_VKEY, NOTE_BYTES_MAX as u64).ok().flatten().as_deref()
-            != Some(vkey.as_bytes())
-        {
-            files.replace_synced(LOG_VKEY, vkey.as_bytes())?;
-        }
-        let mut unsynced = BTreeSet::new();
-        for (tile, bytes) in &writes {
-            files.replace(&tile.path(), bytes)?;
-            unsynced.insert(*tile);
-        }
-        // A stored note of the same head may carry cosignatures besides.
-        if stored.is_none_or(|signed| signed.note.text != claim.signed.note.text) {
-            files.replace(CHECKPOINT, state.checkpoint.as_bytes())?;
-        }
-        files.sync_tiles(&unsynced)?;
-        remove_leftovers(files, state.edge.size())?;
+        files.replace_synced(LOG_VKEY, vkey.as_bytes())?;
     }
+    let mut unsynced = BTreeSet::new();
+    for (tile, bytes) in &writes {
+        files.replace(&tile.path(), bytes)?;
+        unsynced.insert(*tile);
+    }
+    // A stored note of the same head may carry cosignatures besides.
+    if stored.is_none_or(|signed| signed.note.text != claim.signed.note.text) {
+        files.replace(CHECKPOINT, state.checkpoint.as_bytes())?;
+    }
+    files.sync_tiles(&unsynced)?;
+    remove_leftovers(files, state.edge.size())?;
     let (journal, journal_bytes) = start_journal(files, &state)?;
     Ok(Recovered { state, journal, journal_bytes })
 }

@@ -76,8 +76,11 @@ pub(super) fn check_cosignatures(
     signed: &SignedCheckpoint,
     file: &str,
 ) {
-    for line in signed.note.signatures.iter().filter(|line| !log.is_some_and(|key| key.names(line)))
-    {
+    let is_log = |line: &&crate::NoteSignature| log.is_some_and(|key| key.names(line));
+    // Signed by another key than the log's: told already, and no cosignature.
+    let swapped = !signed.note.signatures.iter().any(|line| is_log(&line));
+    let others = signed.note.signatures.iter().filter(|line| !is_log(line));
+    for line in others.filter(|line| !(swapped && line.cosigned_at().is_none())) {
         report.checked.signatures += 1;
         let key = known.iter().find(|key| key.names(line));
         let held = key.is_some_and(|key| {

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use uuid::Uuid;
 
 const ASK_AGAIN: &str = "ask for the package again, by a way you trust, and compare the two";
 /// A tree of 2^63 leaves has proofs of 63 hashes.
@@ -271,14 +272,25 @@ fn check_digests(members: &[Member], manifest: &Value, report: &mut Report) {
 /// `line 3 of `findings.ndjson` (record 0193…)`.
 fn place_of(name: &str, number: usize, line: &[u8]) -> String {
     let value: Option<Value> = serde_json::from_slice(line).ok();
-    let what = value.as_ref().and_then(|value| {
-        let index = value
-            .get("index")
-            .and_then(Value::as_u64)
-            .map(|index| format!(" (ledger record {index})"));
-        index.or_else(|| attest::record_id(value).map(|id| format!(" (record {id})")))
-    });
+    let what = match &value {
+        Some(value) => {
+            let index = value.get("index").and_then(Value::as_u64);
+            index
+                .map(|index| format!(" (ledger record {index})"))
+                .or_else(|| attest::record_id(value).map(|id| format!(" (record {id})")))
+        }
+        None => spelled_id(line).map(|id| format!(" (record {id})")),
+    };
     format!("line {} of `{name}`{}", number + 1, what.unwrap_or_default())
+}
+
+/// The id in a line that is JSON no more, to name it by.
+fn spelled_id(line: &[u8]) -> Option<Uuid> {
+    let text = String::from_utf8_lossy(line);
+    ["\"id\":\"", "\"uid\":\""].into_iter().find_map(|member| {
+        let (_, rest) = text.split_once(member)?;
+        rest.split('"').next()?.parse().ok()
+    })
 }
 
 fn check_checkpoint(
