@@ -46,8 +46,8 @@ struct Connector {
 
 enum Kind {
     /// One call per notice: webhook or ticket.
-    Notice(Call),
-    Email(Mailer),
+    Notice(Box<Call>),
+    Email(Box<Mailer>),
     Identity(Box<Identity>),
 }
 

@@ -364,8 +364,8 @@ async fn what_cannot_work_is_told_before_it_is_needed() {
     assert_eq!(codes(&format!("{EGRESS}{two}")), ["bad-kind"]);
 }
 
-#[tokio::test]
-async fn a_certificate_has_to_be_vouched_for() {
+/// A TLS server for `localhost`, and its certificate in PEM.
+fn tls_server() -> (tokio_rustls::TlsAcceptor, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -375,11 +375,16 @@ async fn a_certificate_has_to_be_vouched_for() {
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.der().clone()], key)
         .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    (tokio_rustls::TlsAcceptor::from(Arc::new(config)), made.cert.pem())
+}
+
+#[tokio::test]
+async fn a_certificate_has_to_be_vouched_for() {
+    let (acceptor, pem) = tls_server();
     let server = Server::start_with(&[(200, "", "")], Some(acceptor)).await;
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, made.cert.pem()).unwrap();
+    std::fs::write(&ca, pem).unwrap();
     let body = "egress: [{ host: localhost, internal: true }]\nconnectors: [{ name: jira, ticket: { request: { url: 'https://localhost:PORT/issue', body: '{\"summary\": \"{{action.rung}} {{action.target}}\"}' }, authorization_file: FOLDER/token } }]";
     let (tenant, action) = (tenant(), account());
     let notice = Notice::about(&tenant, "action.pending", &action);
@@ -397,7 +402,10 @@ async fn a_certificate_has_to_be_vouched_for() {
 }
 
 /// A mail server that says `answers` to DATA's end, one per mail; the last one stays.
-async fn mail_server(answers: &[&'static str]) -> (u16, Arc<Mutex<Vec<String>>>) {
+async fn mail_server(
+    answers: &[&'static str],
+    tls: Option<tokio_rustls::TlsAcceptor>,
+) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let mails = Arc::new(Mutex::new(Vec::new()));
@@ -405,31 +413,12 @@ async fn mail_server(answers: &[&'static str]) -> (u16, Arc<Mutex<Vec<String>>>)
     let mut answers: Vec<&'static str> = answers.to_vec();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (read, mut write) = stream.into_split();
-            let mut lines = BufReader::new(read).lines();
-            let _ = write.write_all(b"220 test ESMTP\r\n").await;
-            let mut mail = String::new();
-            let mut in_data = false;
-            while let Ok(Some(line)) = lines.next_line().await {
-                let reply = if in_data {
-                    mail.push_str(&line);
-                    mail.push('\n');
-                    if line != "." {
-                        continue;
+            match &tls {
+                None => take_mail(stream, &log, &mut answers).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        take_mail(stream, &log, &mut answers).await;
                     }
-                    in_data = false;
-                    log.lock().unwrap().push(std::mem::take(&mut mail));
-                    if answers.len() > 1 { answers.remove(0) } else { answers[0] }
-                } else if line == "DATA" {
-                    in_data = true;
-                    "354 go on"
-                } else if line.starts_with("QUIT") {
-                    "221 bye"
-                } else {
-                    "250 ok"
-                };
-                if write.write_all(format!("{reply}\r\n").as_bytes()).await.is_err() {
-                    break;
                 }
             }
         }
@@ -437,12 +426,51 @@ async fn mail_server(answers: &[&'static str]) -> (u16, Arc<Mutex<Vec<String>>>)
     (port, mails)
 }
 
+async fn take_mail<S: AsyncRead + AsyncWrite>(
+    stream: S,
+    log: &Mutex<Vec<String>>,
+    answers: &mut Vec<&'static str>,
+) {
+    let (read, mut write) = tokio::io::split(stream);
+    let mut lines = BufReader::new(read).lines();
+    let _ = write.write_all(b"220 test ESMTP\r\n").await;
+    let mut mail = String::new();
+    let mut in_data = false;
+    while let Ok(Some(line)) = lines.next_line().await {
+        let reply = if in_data {
+            mail.push_str(&line);
+            mail.push('\n');
+            if line != "." {
+                continue;
+            }
+            in_data = false;
+            log.lock().unwrap().push(std::mem::take(&mut mail));
+            if answers.len() > 1 { answers.remove(0) } else { answers[0] }
+        } else if line == "DATA" {
+            in_data = true;
+            "354 go on"
+        } else if line.starts_with("EHLO") {
+            "250-test\r\n250 AUTH PLAIN"
+        } else if line.starts_with("AUTH") {
+            log.lock().unwrap().push(line);
+            "235 welcome"
+        } else if line.starts_with("QUIT") {
+            "221 bye"
+        } else {
+            "250 ok"
+        };
+        if write.write_all(format!("{reply}\r\n").as_bytes()).await.is_err() {
+            break;
+        }
+    }
+}
+
 const MAIL: &str = "egress: [{ host: 127.0.0.1, port: PORT, internal: true }]
 connectors: [{ name: mail, email: { host: 127.0.0.1, port: PORT, tls: none, from: 'Plura <plura@example.com>', to: [soc@example.com], language: ko } }]";
 
 #[tokio::test]
 async fn a_mail_is_sent_deferred_and_refused() {
-    let (port, mails) = mail_server(&["451 later", "250 taken", "550 no such user"]).await;
+    let (port, mails) = mail_server(&["451 later", "250 taken", "550 no such user"], None).await;
     let set = open(MAIL, port).unwrap();
     let (tenant, action) = (tenant(), account());
     let title = respond::policy::Title {
@@ -471,7 +499,7 @@ async fn a_mail_is_sent_deferred_and_refused() {
 
 #[tokio::test]
 async fn a_mail_is_not_sent_where_tls_was_asked_for_and_not_offered() {
-    let (port, mails) = mail_server(&["250 taken"]).await;
+    let (port, mails) = mail_server(&["250 taken"], None).await;
     let set = open(&MAIL.replace("tls: none", "tls: starttls"), port).unwrap();
     let (tenant, action) = (tenant(), account());
     let delivery =
@@ -480,4 +508,34 @@ async fn a_mail_is_not_sent_where_tls_was_asked_for_and_not_offered() {
     assert!(mails.lock().unwrap().is_empty());
     let secret = MAIL.replace("tls: none", "tls: none, username: u, password_file: FOLDER/token");
     assert_eq!(open(&secret, port).map(|_| ()).unwrap_err(), ["plain-password"]);
+}
+
+#[tokio::test]
+async fn a_mail_goes_over_tls_to_the_name_on_the_certificate() {
+    let (acceptor, pem) = tls_server();
+    let (port, mails) = mail_server(&["250 taken"], Some(acceptor)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, pem).unwrap();
+    let (tenant, action) = (tenant(), account());
+    let notice = Notice::about(&tenant, "action.pending", &action);
+    let yaml = |host: &str| {
+        let mail = MAIL
+            .replace("tls: none", "tls: tls, username: u, password_file: FOLDER/token")
+            .replace("127.0.0.1", host);
+        format!("ca_file: {}\n{mail}", ca.display())
+    };
+    let named = open(&yaml("localhost"), port).unwrap();
+    let delivery = named.connectors.notify("mail", &notice).await;
+    assert!(delivery.is_done(), "{}", delivery.reason());
+    assert_eq!(mails.lock().unwrap().len(), 2, "the login, then the mail");
+
+    let other = open(&yaml("127.0.0.1"), port).unwrap();
+    let delivery = other.connectors.notify("mail", &notice).await;
+    assert_eq!(
+        delivery.result.unwrap_err().code,
+        "mail-failed",
+        "the certificate names localhost only"
+    );
+    assert_eq!(mails.lock().unwrap().len(), 2);
 }

@@ -343,7 +343,7 @@ fn kind(
             };
             let secret = Some(webhook.secret_file.as_path());
             Call::open(&call, secret, None, true, timeout_secs, place, egress, problems)
-                .map(Kind::Notice)
+                .map(|call| Kind::Notice(Box::new(call)))
         }
         (None, Some(ticket), None, None) => Call::open(
             &ticket.request,
@@ -355,9 +355,10 @@ fn kind(
             egress,
             problems,
         )
-        .map(Kind::Notice),
+        .map(|call| Kind::Notice(Box::new(call))),
         (None, None, Some(email), None) => {
-            Mailer::open(email, ca_pem, timeout_secs, place, egress, problems).map(Kind::Email)
+            Mailer::open(email, ca_pem, timeout_secs, place, egress, problems)
+                .map(|mailer| Kind::Email(Box::new(mailer)))
         }
         (None, None, None, Some(identity)) => {
             if identity.on.is_empty() {
