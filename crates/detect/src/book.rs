@@ -10,47 +10,100 @@ use crate::table::Table;
 use schema::{
     AttackRef, Confidence, Entity, EntityKind, Event, Finding, OutcomeResult, Severity, Timestamp,
 };
+use std::collections::VecDeque;
 use uuid::Uuid;
 
 /// Entities a finding names.
-pub(crate) const ENTITIES_MAX: usize = 32;
+///
+/// Enough for the sources of a small swarm and the accounts it opened.
+pub(crate) const ENTITIES_MAX: usize = 96;
 
-/// The events behind something that may become a finding, and who else took part.
+/// The events behind something that may become a finding, and who else took part; the latest ones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trail {
-    pub(crate) events: Vec<Uuid>,
-    pub(crate) total: u64,
-    pub(crate) first: Timestamp,
-    pub(crate) last: Timestamp,
-    pub(crate) others: Vec<Entity>,
+    events: VecDeque<(Timestamp, Uuid)>,
+    /// Events cited that are no longer, or never were, in `events`.
+    beyond: u64,
+    last: Timestamp,
+    others: Vec<(Timestamp, Entity)>,
 }
 
 impl Trail {
     pub(crate) fn cite(&mut self, event: &Event) {
-        if self.total == 0 || event.time < self.first {
-            self.first = event.time;
+        self.cite_id(event.time, event.id);
+    }
+
+    pub(crate) fn cite_id(&mut self, time: Timestamp, id: Uuid) {
+        if self.events.iter().any(|(_, known)| *known == id) {
+            return;
         }
-        self.last = self.last.max(event.time);
-        self.total += 1;
-        if self.events.len() < Finding::EVIDENCE_MAX {
-            self.events.push(event.id);
+        self.last = self.last.max(time);
+        if self.events.len() >= Finding::EVIDENCE_MAX {
+            self.events.pop_front();
+            self.beyond += 1;
         }
+        // Late ones take their place, so that evidence is in the order of events.
+        let place =
+            self.events.iter().rposition(|(known, _)| *known <= time).map_or(0, |at| at + 1);
+        self.events.insert(place, (time, id));
     }
 
     /// Names one more who took part, at most `max` of its kind.
-    pub(crate) fn name(&mut self, kind: EntityKind, value: Option<&str>, max: usize) {
+    pub(crate) fn name(
+        &mut self,
+        time: Timestamp,
+        kind: EntityKind,
+        value: Option<&str>,
+        max: usize,
+    ) {
         let Some(value) = value.filter(|value| !value.is_empty()) else { return };
-        let same = |other: &&Entity| other.kind == kind;
-        if !self.others.iter().any(|other| other.kind == kind && other.value == value)
-            && self.others.iter().filter(same).count() < max
+        if let Some(known) =
+            self.others.iter_mut().find(|(_, other)| other.kind == kind && other.value == value)
         {
-            self.others.push(Entity::new(kind, value));
+            known.0 = known.0.max(time);
+        } else if self.others.iter().filter(|(_, other)| other.kind == kind).count() < max {
+            self.others.push((time, Entity::new(kind, value)));
         }
     }
 
+    /// Forgets what happened before `horizon`: an old slip is no evidence of today's attack.
+    fn forget_before(&mut self, horizon: Timestamp) {
+        while self.events.front().is_some_and(|(time, _)| *time < horizon) {
+            self.events.pop_front();
+            self.beyond = 0;
+        }
+        self.others.retain(|(time, _)| *time >= horizon);
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.events.len() as u64 + self.beyond
+    }
+
+    fn first(&self) -> Option<Timestamp> {
+        self.events.front().map(|(time, _)| *time)
+    }
+
+    /// Who took part, in the order they came.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &Entity> {
+        self.others.iter().map(|(_, entity)| entity)
+    }
+
+    pub(crate) fn count_of(&self, kind: EntityKind) -> usize {
+        self.others().filter(|other| other.kind == kind).count()
+    }
+
+    /// Puts those of `kind` first.
+    pub(crate) fn put_first(&mut self, kind: EntityKind) {
+        self.others.sort_by_key(|(_, other)| other.kind != kind);
+    }
+
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.events.capacity() * 16
-            + self.others.iter().map(|other| size_of::<Entity>() + other.value.len()).sum::<usize>()
+        self.events.capacity() * 24
+            + self
+                .others
+                .iter()
+                .map(|(_, other)| size_of::<(Timestamp, Entity)>() + other.value.len())
+                .sum::<usize>()
     }
 }
 
@@ -126,6 +179,7 @@ struct Open {
     finding: Finding,
     magnitude: f64,
     reported: f64,
+    told_confidence: Confidence,
     /// Grown since it was last told.
     grown: bool,
 }
@@ -145,7 +199,7 @@ impl Book {
         }
     }
 
-    /// The trail of `rule` and `key`, begun anew when it went cold `memory_secs` before `time`.
+    /// The trail of `rule` and `key`, without what is older than `memory_secs` before `time`.
     pub(crate) fn trail(
         &mut self,
         rule: Rule,
@@ -154,9 +208,7 @@ impl Book {
         memory_secs: u32,
     ) -> &mut Trail {
         let trail = self.trails.touch(crate::hash::pair(rule as u64 + 1, key), Trail::default);
-        if trail.total > 0 && time - trail.last > i64::from(memory_secs) * 1000 {
-            *trail = Trail::default();
-        }
+        trail.forget_before(time - i64::from(memory_secs) * 1000);
         trail
     }
 
@@ -186,7 +238,7 @@ impl Book {
                     rule: draft.rule.name().to_owned(),
                     rule_version: draft.rule.version(),
                     time: draft.time,
-                    first_seen: if draft.trail.total > 0 { draft.trail.first } else { draft.time },
+                    first_seen: draft.trail.first().unwrap_or(draft.time).min(draft.time),
                     last_seen: draft.time.max(draft.trail.last),
                     severity: draft.severity,
                     confidence: draft.confidence.min(100),
@@ -195,8 +247,8 @@ impl Book {
                     outcome: draft.outcome,
                     outcome_reason: draft.reason.map(str::to_owned),
                     attack: draft.attack,
-                    evidence: draft.trail.events,
-                    evidence_total: draft.trail.total,
+                    evidence: draft.trail.events.iter().map(|(_, id)| *id).collect(),
+                    evidence_total: draft.trail.total(),
                     numbers: draft
                         .numbers
                         .into_iter()
@@ -204,14 +256,19 @@ impl Book {
                         .collect(),
                 };
                 let mut finding = finding;
-                for entity in draft.entities.into_iter().chain(draft.trail.others) {
+                for entity in draft
+                    .entities
+                    .into_iter()
+                    .chain(draft.trail.others.into_iter().map(|(_, other)| other))
+                {
                     push_entity(&mut finding.entities, entity);
                 }
                 *place = Some(Open {
-                    finding: finding.clone(),
                     magnitude,
                     reported: magnitude,
+                    told_confidence: finding.confidence,
                     grown: false,
+                    finding: finding.clone(),
                 });
                 Some(finding)
             }
@@ -249,7 +306,7 @@ impl Open {
     fn grow(&mut self, draft: Draft) -> Option<Finding> {
         let finding = &mut self.finding;
         let mut worth_telling = draft.severity > finding.severity
-            || draft.confidence >= finding.confidence.saturating_add(10)
+            || draft.confidence >= self.told_confidence.saturating_add(10)
             || (draft.outcome == OutcomeResult::Success
                 && finding.outcome != OutcomeResult::Success)
             || (draft.outcome != OutcomeResult::Unknown
@@ -262,25 +319,27 @@ impl Open {
             finding.outcome_reason =
                 draft.reason.map(str::to_owned).or(finding.outcome_reason.take());
         }
-        if draft.trail.total > 0 {
-            finding.first_seen = finding.first_seen.min(draft.trail.first);
+        if let Some(first) = draft.trail.first() {
+            finding.first_seen = finding.first_seen.min(first);
         }
         finding.last_seen = finding.last_seen.max(draft.time).max(draft.trail.last);
-        for entity in draft.entities.into_iter().chain(draft.trail.others) {
+        for entity in draft.entities.iter().chain(draft.trail.others()) {
             let telling = matches!(entity.kind, EntityKind::Account | EntityKind::Credential);
-            worth_telling |= push_entity(&mut finding.entities, entity) && telling;
+            worth_telling |= push_entity(&mut finding.entities, entity.clone()) && telling;
         }
         for reference in draft.attack {
             if !finding.attack.contains(&reference) {
+                // Another technique is another stage.
+                worth_telling = true;
                 finding.attack.push(reference);
             }
         }
-        for id in draft.trail.events {
-            if finding.evidence.len() < Finding::EVIDENCE_MAX && !finding.evidence.contains(&id) {
-                finding.evidence.push(id);
+        finding.evidence_total = finding.evidence_total.max(draft.trail.total());
+        for (_, id) in &draft.trail.events {
+            if finding.evidence.len() < Finding::EVIDENCE_MAX && !finding.evidence.contains(id) {
+                finding.evidence.push(*id);
             }
         }
-        finding.evidence_total = finding.evidence_total.max(draft.trail.total);
         for (name, number) in draft.numbers {
             let kept = finding.numbers.entry(name.to_owned()).or_insert(number);
             *kept = kept.max(number);
@@ -288,6 +347,7 @@ impl Open {
         self.magnitude = self.magnitude.max(draft.magnitude);
         if worth_telling || self.magnitude >= 2.0 * self.reported {
             self.reported = self.magnitude;
+            self.told_confidence = finding.confidence;
             self.grown = false;
             return Some(finding.clone());
         }

@@ -124,8 +124,8 @@ config! {
         site_window_secs: u32 = 3_600,
         /// Different accounts failing once and never getting in, on one site. 30.
         site_accounts_min: u32 = 30,
-        /// Different networks they come from, below which the sources speak for themselves. 8.
-        site_networks_min: u32 = 8,
+        /// Different addresses they come from, below which the sources speak for themselves. 8.
+        site_sources_min: u32 = 8,
         /// Share of failing accounts that were tried just once and left. Forgetful people try again.
         site_single_share_min: f64 = 0.5,
         /// Share of failed attempts a site must reach while its own baseline is still being learned.
@@ -170,6 +170,8 @@ config! {
         foreign_requests_min: u32 = 5,
         /// Share of failures that is unusual for a key that ordinarily works.
         failure_share_min: f64 = 0.2,
+        /// Refused or failed requests from the new network before that share means anything. 5.
+        foreign_failures_min: u32 = 5,
         /// Tokens per window below which spending is not judged.
         tokens_min: u32 = 2_000,
         /// A key seen on its home network so recently is in two places at once. 15 minutes.
@@ -248,6 +250,8 @@ config! {
         per_source_min: f64 = 15.0,
         /// Share of requests from the 16 busiest sources that is a concentration.
         concentration_min: f64 = 0.5,
+        /// Share of one user agent among the requests that is one program, where an endpoint usually sees many. 0.9.
+        agent_share_min: f64 = 0.9,
         /// Share of requests that come to nothing (no session, account or credential, or no success) at least.
         faceless_share_min: f64 = 0.6,
     }

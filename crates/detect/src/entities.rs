@@ -2,7 +2,7 @@
 
 use crate::config::LearningConfig;
 use crate::history::{History, Peers};
-use crate::rules::{Cell, SiteLogin, SourceLogin, Suspicion};
+use crate::rules::{Cell, SiteLogin, SourceLogin, Suspicion, Usual};
 use crate::window::Pair;
 
 /// Measures of an account's history.
@@ -23,6 +23,7 @@ pub(crate) mod credential {
 pub(crate) mod endpoint {
     pub(crate) const REQUESTS: usize = 0;
     pub(crate) const FACELESS: usize = 1;
+    pub(crate) const AGENT: usize = 2;
 }
 
 /// Measures of a site's history.
@@ -217,7 +218,8 @@ impl Site {
 
 pub(crate) struct Endpoint {
     pub(crate) cell: Pair<Cell>,
-    pub(crate) history: History<2>,
+    pub(crate) history: History<3>,
+    pub(crate) usual: Usual,
     /// Objects per actor and window.
     pub(crate) objects: Peers,
 }
@@ -226,6 +228,7 @@ impl Endpoint {
     pub(crate) fn new(time: i64, learning: &LearningConfig) -> Self {
         Endpoint {
             cell: Pair::default(),
+            usual: Usual::default(),
             history: History::new(time, learning),
             objects: Peers::default(),
         }

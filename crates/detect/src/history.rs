@@ -107,6 +107,21 @@ impl<const M: usize> History<M> {
         }
     }
 
+    /// `value` is where a share now stands; the last word of a sample is kept, not its peak.
+    pub(crate) fn stands(
+        &mut self,
+        measure: usize,
+        value: u32,
+        time_ms: i64,
+        learning: &LearningConfig,
+    ) {
+        if epoch(time_ms, learning.sample_secs) == self.sample
+            && let Some(peak) = self.peaks.get_mut(measure)
+        {
+            *peak = value;
+        }
+    }
+
     /// The running sample shows an attack: do not learn from it.
     pub(crate) fn taint(&mut self) {
         self.tainted = true;

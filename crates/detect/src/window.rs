@@ -12,6 +12,11 @@ pub(crate) struct Pair<T> {
 }
 
 impl<T: Default> Pair<T> {
+    /// Moves the window up to `time_ms` without counting anything.
+    pub(crate) fn roll(&mut self, time_ms: i64, cell_secs: u32) {
+        self.at(time_ms, cell_secs);
+    }
+
     /// The cell for an event at `time_ms`; `None` when it is older than both cells.
     pub(crate) fn at(&mut self, time_ms: i64, cell_secs: u32) -> Option<&mut T> {
         let epoch = epoch(time_ms, cell_secs);

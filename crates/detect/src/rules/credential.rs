@@ -88,8 +88,8 @@ impl Detector {
         }
         let trail = self.book.trail(Rule::CredentialTheft, key, seen.time, config.accept_secs);
         trail.cite(seen.event);
-        trail.name(EntityKind::Address, seen.event.src_ip.as_deref(), 8);
-        trail.name(EntityKind::Endpoint, seen.event.endpoint.as_deref(), 4);
+        trail.name(seen.time, EntityKind::Address, seen.event.src_ip.as_deref(), 8);
+        trail.name(seen.time, EntityKind::Endpoint, seen.event.endpoint.as_deref(), 4);
         if foreign.requests < config.foreign_requests_min {
             return;
         }
@@ -102,7 +102,9 @@ impl Detector {
             .map_or(0.0, |usual| f64::from(tokens) / usual.limit.max(1.0));
         let usual_failures = share(state.failures, state.requests);
         let failures = share(foreign.failures, foreign.requests);
-        let failing = failures >= config.failure_share_min && failures >= 3.0 * usual_failures;
+        let failing = foreign.failures >= config.foreign_failures_min
+            && failures >= config.failure_share_min
+            && failures >= 3.0 * usual_failures;
         let score = 25
             + 10 * u32::from(foreign.new_agent)
             + 10 * u32::from(foreign.overlap)

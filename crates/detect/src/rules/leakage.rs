@@ -54,7 +54,7 @@ impl Detector {
             let trail =
                 self.book.trail(Rule::ResponseLeakage, actor.1, seen.time, config.window_secs * 2);
             trail.cite(seen.event);
-            trail.name(EntityKind::Endpoint, seen.event.endpoint.as_deref(), 8);
+            trail.name(seen.time, EntityKind::Endpoint, seen.event.endpoint.as_deref(), 8);
         }
         if f64::from(personal) < floor {
             return;

@@ -5,7 +5,7 @@ use crate::book::Draft;
 use crate::detector::Detector;
 use crate::distinct::Distinct;
 use crate::entities::{Account, Site, Source, site};
-use crate::hash::Of;
+use crate::hash::{Of, pair};
 use crate::seen::Seen;
 use schema::{Entity, EntityKind, Finding, OutcomeResult, Severity, class};
 
@@ -29,7 +29,7 @@ pub(crate) struct SiteLogin {
     /// Accounts with one failure and nothing since.
     singles: u32,
     failed: Distinct,
-    networks: Distinct,
+    sources: Distinct,
 }
 
 /// What surrounds a login, for the takeover rule.
@@ -39,14 +39,20 @@ pub(crate) struct Around {
     pub(crate) site_campaign: bool,
     /// Other accounts that failed from this source in its window.
     pub(crate) source_failed_accounts: u32,
+    /// Other accounts that failed from this network in its window.
+    pub(crate) network_failed_accounts: u32,
     /// Failures on this account in its window.
     pub(crate) account_failures: u32,
 }
 
 /// Addresses a distributed campaign names.
-const ADDRESSES_MAX: usize = 12;
+const ADDRESSES_MAX: usize = 64;
 /// Compromised accounts a campaign names.
-const ACCOUNTS_MAX: usize = 16;
+const ACCOUNTS_MAX: usize = 24;
+/// Addresses an attack on one account names.
+const ACCOUNT_ADDRESSES_MAX: usize = 12;
+/// Other accounts that failed from the same network, from which a login from there is in bad company.
+const NEIGHBOURS_MIN: u32 = 3;
 
 impl SourceLogin {
     pub(crate) fn heap_bytes(&self) -> usize {
@@ -66,6 +72,7 @@ impl Detector {
         let config = &self.config.login;
 
         let state = self.accounts.touch(account, || Account::new(seen.time, learning));
+        state.login.roll(seen.time, config.account_window_secs);
         let before = {
             let sum = |f: fn(&crate::entities::AccountLogin) -> u16| {
                 u32::from(f(&state.login.now)) + u32::from(f(&state.login.before))
@@ -125,6 +132,20 @@ impl Detector {
         let campaign = self.book.is_open(Rule::CredentialStuffing, key, seen.time)
             || self.book.is_open(Rule::PasswordSpraying, key, seen.time);
         around.source_campaign = campaign;
+        let neighbours = seen.network.map(|network| {
+            let network = self
+                .sources
+                .touch(pair(seen.scope, u64::from(network)), || Source::new(seen.time, learning));
+            if let Some(cell) = network.login.at(seen.time, config.source_window_secs)
+                && failed
+            {
+                cell.failed.insert(account);
+            }
+            network.login.now.failed.union_count(&network.login.before.failed)
+        });
+        around.network_failed_accounts = neighbours.unwrap_or(0).saturating_sub(u32::from(failed));
+        let Some(source) = self.sources.get_mut(key) else { return };
+        let (now, old) = (&source.login.now, &source.login.before);
 
         if failed || (failed_accounts >= 3 && !familiar) {
             let trail = self.book.trail(
@@ -134,10 +155,15 @@ impl Detector {
                 config.source_window_secs * 2,
             );
             trail.cite(seen.event);
-            trail.name(EntityKind::Endpoint, seen.event.endpoint.as_deref(), 1);
-            trail.name(EntityKind::Device, seen.event.device.as_deref(), 1);
+            trail.name(seen.time, EntityKind::Endpoint, seen.event.endpoint.as_deref(), 1);
+            trail.name(seen.time, EntityKind::Device, seen.event.device.as_deref(), 1);
             if !failed {
-                trail.name(EntityKind::Account, seen.event.account.as_deref(), ACCOUNTS_MAX);
+                trail.name(
+                    seen.time,
+                    EntityKind::Account,
+                    seen.event.account.as_deref(),
+                    ACCOUNTS_MAX,
+                );
             }
         }
         let got_in = now.succeeded.union_count(&old.succeeded);
@@ -180,8 +206,7 @@ impl Detector {
         let mut draft = Draft::new(rule, subject, key, seen.event);
         draft.trail =
             self.book.known_trail(Rule::CredentialStuffing, key).cloned().unwrap_or_default();
-        let compromised =
-            draft.trail.others.iter().filter(|other| other.kind == EntityKind::Account).count();
+        let compromised = draft.trail.count_of(EntityKind::Account);
         draft.severity = if compromised > 0 { Severity::High } else { Severity::Medium };
         draft.confidence = (60
             + points(f64::from(failed_accounts) / mark, 8.0, 24.0)
@@ -231,8 +256,8 @@ impl Detector {
         if failed {
             cell.failures += 1;
             cell.failed.insert(account);
-            if let Some(network) = seen.network {
-                cell.networks.insert(u64::from(network) << 32);
+            if let Some(source) = seen.source {
+                cell.sources.insert(source);
             }
         }
         match before {
@@ -242,7 +267,10 @@ impl Detector {
             _ => {}
         }
         around.site_campaign = self.book.is_open(Rule::CredentialStuffing, key, seen.time);
-        if failed || (around.site_campaign && !familiar) {
+        // Who gets in from where others failed is named, also before the campaign is seen as one.
+        let company =
+            around.source_failed_accounts > 0 || around.network_failed_accounts >= NEIGHBOURS_MIN;
+        if !familiar && (failed || company) {
             let trail = self.book.trail(
                 Rule::CredentialStuffing,
                 key,
@@ -251,9 +279,19 @@ impl Detector {
             );
             trail.cite(seen.event);
             if failed {
-                trail.name(EntityKind::Address, seen.event.src_ip.as_deref(), ADDRESSES_MAX);
-            } else if around.source_failed_accounts > 0 {
-                trail.name(EntityKind::Account, seen.event.account.as_deref(), ACCOUNTS_MAX);
+                trail.name(
+                    seen.time,
+                    EntityKind::Address,
+                    seen.event.src_ip.as_deref(),
+                    ADDRESSES_MAX,
+                );
+            } else {
+                trail.name(
+                    seen.time,
+                    EntityKind::Account,
+                    seen.event.account.as_deref(),
+                    ACCOUNTS_MAX,
+                );
             }
         }
         let (now, old) = (&site.login.now, &site.login.before);
@@ -273,7 +311,7 @@ impl Detector {
         if failed_accounts < config.site_accounts_min {
             return;
         }
-        let networks = now.networks.union_count(&old.networks);
+        let sources = now.sources.union_count(&old.sources);
         let usual = site.history.expected(site::FAILED_ACCOUNTS, seen.time, learning);
         let usual_share = site.history.expected(site::FAILURE_PERMILLE, seen.time, learning);
         let mark = usual.map_or(f64::from(config.site_accounts_min) * 2.0, |usual| {
@@ -287,7 +325,7 @@ impl Detector {
         if f64::from(failed_accounts) < mark
             || failure_share < share_mark
             || single_share < config.site_single_share_min
-            || networks < config.site_networks_min
+            || sources < config.site_sources_min
         {
             return;
         }
@@ -303,9 +341,8 @@ impl Detector {
         draft.trail =
             self.book.known_trail(Rule::CredentialStuffing, key).cloned().unwrap_or_default();
         // Accounts first: they are what must be acted upon; then the addresses.
-        draft.trail.others.sort_by_key(|other| other.kind != EntityKind::Account);
-        let compromised =
-            draft.trail.others.iter().filter(|other| other.kind == EntityKind::Account).count();
+        draft.trail.put_first(EntityKind::Account);
+        let compromised = draft.trail.count_of(EntityKind::Account);
         draft.severity = if compromised > 0 { Severity::High } else { Severity::Medium };
         draft.confidence = (50
             + points(f64::from(failed_accounts) / mark, 8.0, 20.0)
@@ -323,7 +360,7 @@ impl Detector {
             ("failed_once_share", single_share),
             ("failure_share", failure_share),
             ("failure_share_mark", share_mark),
-            ("networks", f64::from(networks)),
+            ("sources", f64::from(sources)),
             ("accounts_logged_in", compromised as f64),
             ("window_secs", f64::from(config.site_window_secs)),
         ];
@@ -340,7 +377,12 @@ impl Detector {
             config.account_window_secs * 2,
         );
         trail.cite(seen.event);
-        trail.name(EntityKind::Address, seen.event.src_ip.as_deref(), ADDRESSES_MAX);
+        trail.name(
+            seen.time,
+            EntityKind::Address,
+            seen.event.src_ip.as_deref(),
+            ACCOUNT_ADDRESSES_MAX,
+        );
         let Some(account) = self.accounts.get(key) else { return };
         let (now, old) = (&account.login.now, &account.login.before);
         let failures = u32::from(now.failures) + u32::from(old.failures);

@@ -9,7 +9,7 @@ mod prompt;
 mod takeover;
 mod web_shell;
 
-pub(crate) use flood::Cell;
+pub(crate) use flood::{Cell, Usual};
 pub(crate) use login::{SiteLogin, SourceLogin};
 pub(crate) use prompt::{Prompts, phrases};
 pub(crate) use takeover::Suspicion;

@@ -40,15 +40,17 @@ enum Sensitive {
     Payout,
     Factor,
     Key,
+    Purchase,
 }
 
 impl Sensitive {
-    const ALL: [Sensitive; 5] = [
+    const ALL: [Sensitive; 6] = [
         Sensitive::Password,
         Sensitive::Contact,
         Sensitive::Payout,
         Sensitive::Factor,
         Sensitive::Key,
+        Sensitive::Purchase,
     ];
 
     fn weight(self) -> u32 {
@@ -57,6 +59,8 @@ impl Sensitive {
             Sensitive::Password => 20,
             Sensitive::Contact | Sensitive::Payout | Sensitive::Factor => 25,
             Sensitive::Key => 15,
+            // What an account is for; only its company makes it odd.
+            Sensitive::Purchase => 10,
         }
     }
 
@@ -92,6 +96,7 @@ impl Sensitive {
                 "/otp",
             ],
             Sensitive::Key => &["key-create", "token-create", "api-key", "/api-keys", "/tokens"],
+            Sensitive::Purchase => &["payment", "checkout", "purchase", "/orders"],
         }
     }
 
@@ -127,6 +132,7 @@ impl Detector {
             base += match around {
                 Around { source_campaign: true, .. } => 40,
                 Around { site_campaign: true, source_failed_accounts: 1.., .. } => 35,
+                Around { site_campaign: true, network_failed_accounts: 3.., .. } => 25,
                 Around { site_campaign: true, .. } => 15,
                 // A source that failed on others first, though on too few to be a campaign.
                 Around { source_failed_accounts: 3.., .. } => 20,
@@ -281,7 +287,7 @@ impl Detector {
         draft.attack(&[("TA0001", "T1078")]);
         for kind in done.clone() {
             draft.attack(&[match kind {
-                Sensitive::Payout => ("TA0040", "T1657"),
+                Sensitive::Payout | Sensitive::Purchase => ("TA0040", "T1657"),
                 Sensitive::Key => ("TA0003", "T1098.001"),
                 Sensitive::Factor => ("TA0003", "T1556.006"),
                 Sensitive::Password | Sensitive::Contact => ("TA0003", "T1098"),
@@ -290,6 +296,7 @@ impl Detector {
         if personal {
             draft.attack(&[("TA0009", "T1213")]);
         }
+        draft.attack.sort_by_key(|reference| reference.technique != "T1078");
         draft.attack.dedup();
         draft.magnitude = 1.0;
         draft.numbers = vec![

@@ -10,6 +10,9 @@ use crate::hash::{Key, Of, is_internal, pair};
 use crate::window::epoch;
 use schema::{Entity, EntityKind, Event, Finding, OutcomeResult, Severity, activity};
 
+/// Entities of one kind that the host's findings take over from the web.
+const OTHERS_MAX: usize = 8;
+
 /// What speaks for a spawn.
 #[derive(Debug, Clone, Copy, Default)]
 struct Signs {
@@ -180,27 +183,22 @@ impl Detector {
         device: (Key, &str),
         signs: Signs,
         tainted: bool,
-        events: Vec<uuid::Uuid>,
+        events: Vec<(i64, uuid::Uuid)>,
         others: Vec<Entity>,
     ) -> Draft {
         let memory_secs = self.config.time.refire_secs;
         let trail = self.book.trail(Rule::WebShell, device.0, event.time, memory_secs);
-        for id in events {
-            if !trail.events.contains(&id) {
-                trail.events.push(id);
-                trail.total += 1;
-            }
+        for (time, id) in events {
+            trail.cite_id(time, id);
         }
         trail.cite(event);
         for entity in others {
-            if !trail.others.contains(&entity) {
-                trail.others.push(entity);
-            }
+            trail.name(event.time, entity.kind, Some(&entity.value), OTHERS_MAX);
         }
         let mut draft =
             Draft::new(Rule::WebShell, Entity::new(EntityKind::Device, device.1), device.0, event);
         draft.trail = trail.clone();
-        draft.magnitude = draft.trail.total as f64;
+        draft.magnitude = draft.trail.total() as f64;
         let (severity, confidence) = match signs {
             Signs { linked: 2, .. } => (Severity::Critical, 92),
             Signs { linked: 1, .. } => (Severity::High, 75),
@@ -220,7 +218,7 @@ impl Detector {
             ("linked_to_request", f64::from(signs.linked)),
             ("suspicious_command", f64::from(u8::from(signs.suspicious))),
             ("reverse_shell", f64::from(u8::from(signs.reverse))),
-            ("processes", draft.trail.total as f64),
+            ("processes", draft.trail.total() as f64),
         ];
         draft
     }
@@ -371,7 +369,7 @@ impl Detector {
         let web: Vec<Entity> = if tainted {
             self.book
                 .known_trail(Rule::WebShell, device.0)
-                .map(|trail| trail.others.clone())
+                .map(|trail| trail.others().cloned().collect())
                 .unwrap_or_default()
         } else {
             Vec::new()
@@ -409,11 +407,11 @@ impl Detector {
         draft.reason =
             Some(if connected.is_some() { "connection-opened" } else { "shell-started" });
         draft.attack(&[("TA0002", "T1059.004"), ("TA0011", "T1095")]);
-        draft.magnitude = draft.trail.total as f64;
+        draft.magnitude = draft.trail.total() as f64;
         draft.numbers = vec![
             ("connections", f64::from(u8::from(connected.is_some()))),
             ("from_web_server", f64::from(u8::from(tainted))),
-            ("events", draft.trail.total as f64),
+            ("events", draft.trail.total() as f64),
         ];
         found.extend(self.book.report(draft));
     }

@@ -44,7 +44,7 @@ struct Upload {
 struct Access {
     time: i64,
     site: String,
-    events: Vec<Uuid>,
+    events: Vec<(i64, Uuid)>,
     entities: Vec<Entity>,
     device: Option<Key>,
     /// The upload itself was seen; else only that the web server wrote the file.
@@ -231,7 +231,7 @@ impl Detector {
         let mut access = Access {
             time: event.time,
             site: event.site.clone().unwrap_or_default(),
-            events: vec![event.id],
+            events: vec![(event.time, event.id)],
             entities: Vec::new(),
             device: None,
             uploaded: upload.is_some(),
@@ -246,9 +246,7 @@ impl Detector {
                 .entities
                 .iter()
                 .for_each(|entity| draft.involve(entity.kind, Some(&entity.value)));
-            draft.trail.events.push(upload.event);
-            draft.trail.total = 1;
-            draft.trail.first = upload.time;
+            draft.trail.cite_id(upload.time, upload.event);
             draft.trail.cite(event);
             let ran = order || written;
             draft.severity =
@@ -269,7 +267,7 @@ impl Detector {
                 ("file_on_host", f64::from(u8::from(written))),
             ];
             access.device = upload.device;
-            access.events.insert(0, upload.event);
+            access.events.insert(0, (upload.time, upload.event));
             access.entities = draft.entities.clone();
             found.extend(self.book.report(draft));
         } else if written {
