@@ -2,7 +2,7 @@ use crate::PolicySet;
 use schema::Diagnostic;
 
 /// The policy files of `packs/respond/`, by file name.
-pub const SHIPPED: [(&str, &str); 10] = [
+pub const SHIPPED: [(&str, &str); 11] = [
     ("account-bruteforce.yaml", include_str!("../../../packs/respond/account-bruteforce.yaml")),
     ("account-takeover.yaml", include_str!("../../../packs/respond/account-takeover.yaml")),
     ("credential-stuffing.yaml", include_str!("../../../packs/respond/credential-stuffing.yaml")),
@@ -10,6 +10,10 @@ pub const SHIPPED: [(&str, &str); 10] = [
     ("l7-flood.yaml", include_str!("../../../packs/respond/l7-flood.yaml")),
     ("object-enumeration.yaml", include_str!("../../../packs/respond/object-enumeration.yaml")),
     ("password-spraying.yaml", include_str!("../../../packs/respond/password-spraying.yaml")),
+    (
+        "prompt-injection-probing.yaml",
+        include_str!("../../../packs/respond/prompt-injection-probing.yaml"),
+    ),
     ("response-leakage.yaml", include_str!("../../../packs/respond/response-leakage.yaml")),
     ("reverse-shell.yaml", include_str!("../../../packs/respond/reverse-shell.yaml")),
     ("web-shell.yaml", include_str!("../../../packs/respond/web-shell.yaml")),
