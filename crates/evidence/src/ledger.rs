@@ -248,7 +248,7 @@ impl Ledger {
     }
 
     /// Brings the tree's files up to the state, of which `writes` are new since `old_size`.
-    fn apply(&mut self, old_size: u64, writes: Vec<(Tile, Vec<u8>)>) -> Result<()> {
+    fn apply(&mut self, old_size: u64, writes: Writes) -> Result<()> {
         for (tile, bytes) in &writes {
             self.files.replace(&tile.path(), bytes)?;
             self.unsynced.insert(*tile);
@@ -288,12 +288,11 @@ impl Drop for Ledger {
     }
 }
 
+/// Files of the tree to write, whole.
+type Writes = Vec<(Tile, Vec<u8>)>;
+
 /// The state after `entries`, and every file that differs.
-fn grow(
-    state: &State,
-    entries: &[Vec<u8>],
-    sign: impl FnOnce(&Edge) -> String,
-) -> (State, Vec<(Tile, Vec<u8>)>) {
+fn grow(state: &State, entries: &[Vec<u8>], sign: impl FnOnce(&Edge) -> String) -> (State, Writes) {
     let mut edge = state.edge.clone();
     let mut tail = state.tail.clone();
     let mut writes = Vec::new();

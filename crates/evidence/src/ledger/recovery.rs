@@ -9,7 +9,7 @@
 //! brought together is an error.
 
 use super::files::UNFINISHED;
-use super::{CHECKPOINT, Files, JOURNAL, LOG_VKEY, State, grow};
+use super::{CHECKPOINT, Files, JOURNAL, LOG_VKEY, State, Writes, grow};
 use crate::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::journal::{self, HEADER, JOURNAL_BYTES_MAX};
 use crate::merkle::{Edge, TILE_WIDTH, root_of};
@@ -153,11 +153,7 @@ fn check_owner(
 
 /// The tree of a claim, proven by its signed root, and every file of it from the claim's first
 /// entry on.
-fn rebuild(
-    files: &Files,
-    claim: &Claim,
-    key: &VerifierKey,
-) -> Result<(State, Vec<(Tile, Vec<u8>)>)> {
+fn rebuild(files: &Files, claim: &Claim, key: &VerifierKey) -> Result<(State, Writes)> {
     let head = &claim.signed.checkpoint;
     let mut levels = vec![Vec::new()];
     // What is before the claim's entries was synced: its hashes are the roots of its full tiles.
