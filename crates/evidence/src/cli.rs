@@ -1,6 +1,6 @@
 //! What `plura-verify` and `plura verify` do.
 
-use crate::note::{NOTE_BYTES_MAX, VerifierKey};
+use crate::note::{Algorithm, NOTE_BYTES_MAX, VerifierKey};
 use crate::report::Report;
 use crate::verify::{FolderOptions, Trust, verify_folder, verify_package_file};
 use crate::{Error, Result};
@@ -53,7 +53,7 @@ pub fn run(args: &VerifyArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
         }
     };
     let text = match args.output {
-        Output::Human => human(&args.path, &report),
+        Output::Human => human(args, &report),
         Output::Json => {
             serde_json::to_string_pretty(&report).map(|json| json + "\n").unwrap_or_default()
         }
@@ -68,8 +68,12 @@ pub fn run(args: &VerifyArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
 
 fn check(args: &VerifyArgs) -> Result<Report> {
     let trust = Trust {
-        log: args.key.as_deref().map(read_key).transpose()?,
-        witnesses: args.witness.iter().map(|text| read_key(text)).collect::<Result<_>>()?,
+        log: args.key.as_deref().map(|text| read_key(text, Algorithm::Ed25519)).transpose()?,
+        witnesses: args
+            .witness
+            .iter()
+            .map(|text| read_key(text, Algorithm::Cosignature))
+            .collect::<Result<_>>()?,
     };
     let against: Vec<(String, Vec<u8>)> = args
         .against
@@ -84,15 +88,23 @@ fn check(args: &VerifyArgs) -> Result<Report> {
     }
 }
 
-/// A vkey as text, or the file it lies in.
-fn read_key(text: &str) -> Result<VerifierKey> {
-    match text.parse() {
+/// A vkey as text, or the file it lies in; of a log (0x01) or of a witness (0x04).
+fn read_key(text: &str, wanted: Algorithm) -> Result<VerifierKey> {
+    let parsed = match text.parse() {
         Err(_) if Path::new(text).is_file() => {
             let bytes = read_small(Path::new(text))?;
             String::from_utf8_lossy(&bytes).trim_end().parse()
         }
         parsed => parsed,
+    };
+    let key: VerifierKey = parsed?;
+    if key.algorithm() == wanted {
+        return Ok(key);
     }
+    Err(Error::BadKey(match wanted {
+        Algorithm::Ed25519 => format!("`{}` is a witness's: give it with --witness", key.short()),
+        Algorithm::Cosignature => format!("`{}` is a log's: give it with --key", key.short()),
+    }))
 }
 
 fn read_small(path: &Path) -> Result<Vec<u8>> {
@@ -103,14 +115,19 @@ fn read_small(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// The report for people.
-fn human(path: &Path, report: &Report) -> String {
+fn human(args: &VerifyArgs, report: &Report) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let _ = write_human(&mut text, path, report);
+    let _ = write_human(&mut text, &args.path, args.key.is_some(), report);
     text
 }
 
-fn write_human(text: &mut String, path: &Path, report: &Report) -> std::fmt::Result {
+fn write_human(
+    text: &mut String,
+    path: &Path,
+    key_given: bool,
+    report: &Report,
+) -> std::fmt::Result {
     writeln!(text, "{} {}", report.kind, path.display())?;
     if let Some(origin) = &report.origin {
         writeln!(text, "  log       {origin}, {} records", report.size)?;
@@ -119,10 +136,10 @@ fn write_human(text: &mut String, path: &Path, report: &Report) -> std::fmt::Res
         writeln!(text, "  root      {root}")?;
     }
     if let Some(signer) = &report.signer {
-        let trusted = if report.trusted {
-            "the key you trust"
-        } else {
-            "which you have not told me to trust"
+        let trusted = match (report.trusted, key_given) {
+            (true, _) => "the key you trust",
+            (false, true) => "which is not proven by the key you trust",
+            (false, false) => "which you have not told me to trust",
         };
         writeln!(text, "  signed by {signer}, {trusted}")?;
     }

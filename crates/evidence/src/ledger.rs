@@ -330,3 +330,6 @@ fn bundle(entries: &[Vec<u8>]) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,7 @@ fn exit_codes_and_words() {
     for bad in [
         vec!["/nonexistent"],
         vec![text(&tar), "--key", "x+y+z"],
+        vec![text(&tar), "--witness", &vkey],
         vec![text(&tar), "--against", text(&tar)],
     ] {
         let refused = run(&bad);

@@ -293,6 +293,24 @@ fn a_reader_checks_while_the_writer_writes() {
     assert_clean(&path, 10 + 150 * 7);
 }
 
+/// A disk that is full for tiles, say: the leaves are in the journal, and that is what counts.
+#[test]
+fn a_tree_that_cannot_be_written_loses_nothing() {
+    let dir = common::scratch();
+    let mut ledger = ledger_of(dir.path(), 300);
+    let bundles = dir.path().join("tile/entries");
+    let aside = dir.path().join("aside");
+    std::fs::rename(&bundles, &aside).unwrap();
+    std::fs::write(&bundles, b"in the way").unwrap();
+    assert_eq!(ledger.append(&leaves(300..310)).unwrap(), 300..310, "acknowledged");
+    assert_eq!(ledger.append(&leaves(310..311)).unwrap_err().code(), "ledger-io");
+    std::fs::remove_file(&bundles).unwrap();
+    std::fs::rename(&aside, &bundles).unwrap();
+    assert_eq!(ledger.append(&leaves(310..311)).unwrap(), 310..311);
+    assert_eq!(ledger.leaves(0..311).unwrap(), leaves(0..311));
+    assert_clean(dir.path(), 311);
+}
+
 #[test]
 fn the_checkpoint_is_a_signed_note_of_the_tree() {
     let dir = common::scratch();

@@ -134,7 +134,7 @@ pub(super) fn check_witnesses_present(
 
 /// What only others can tell.
 pub(super) fn note_limits(report: &mut Report, trust: &Trust, compared: bool) {
-    match (&report.signer, report.trusted) {
+    match (&report.signer, trust.log.is_some()) {
         (Some(signer), false) => report.not_checked.push(format!(
             "signed by {signer}, which you have not told me to trust: whoever holds that key may have written all of this; give the operator's key with --key"
         )),
