@@ -348,6 +348,8 @@ async fn what_cannot_work_is_told_before_it_is_needed() {
     assert_eq!(codes(WEBHOOK), ["egress-not-open"]);
     let public = EGRESS.replace(", internal: true", "");
     assert_eq!(codes(&format!("{public}{WEBHOOK}")), ["plain-http"]);
+    let mixed = EGRESS.replace("}]", "}, { host: 127.0.0.1, port: 1 }]");
+    assert_eq!(codes(&format!("{mixed}{WEBHOOK}")), ["mixed-internal"]);
     let weak = WEBHOOK.replace("FOLDER/key", "FOLDER/weak");
     assert_eq!(codes(&format!("{EGRESS}{weak}")), ["weak-secret"]);
     let none = WEBHOOK.replace("FOLDER/key", "FOLDER/none");

@@ -263,6 +263,15 @@ pub(super) fn open(
 ) -> Result<Connectors, Vec<Diagnostic>> {
     let egress = Egress::new(&config.egress);
     let mut problems = Problems(Vec::new());
+    for host in egress.mixed() {
+        // Names are resolved without knowing the port, so one host has one answer.
+        problems.add(
+            "mixed-internal",
+            "egress",
+            format!("`{host}` is open as internal on one port and not on another"),
+            "give the two different names, or make both `internal: true`",
+        );
+    }
     let ca_pem = config.ca_file.as_ref().and_then(|path| {
         std::fs::read(path)
             .map_err(|error| {

@@ -25,6 +25,14 @@ impl Egress {
         Egress(Arc::new(map))
     }
 
+    /// Hosts that are internal on some of their ports only.
+    pub(crate) fn mixed(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|(host, entries)| {
+            let internal = entries.iter().filter(|entry| entry.internal).count();
+            (internal > 0 && internal < entries.len()).then_some(host.as_str())
+        })
+    }
+
     /// Whether `host:port` is open, and if so whether it may be an internal address.
     pub(crate) fn opened(&self, host: &str, port: u16) -> Option<bool> {
         let entries = self.0.get(&normal(host))?;
