@@ -68,7 +68,11 @@ fn unpack(name: &str, bytes: &[u8], limit: usize) -> Option<(Vec<u8>, bool)> {
     } else if is("deflate") {
         // RFC 9110 §8.4.1.2 says zlib; some send raw deflate.
         let zlib = read(flate2::bufread::ZlibDecoder::new(bytes), limit);
-        Some(if zlib.0.is_empty() { read(flate2::bufread::DeflateDecoder::new(bytes), limit) } else { zlib })
+        Some(if zlib.0.is_empty() {
+            read(flate2::bufread::DeflateDecoder::new(bytes), limit)
+        } else {
+            zlib
+        })
     } else if is("br") {
         const BUFFER_BYTES: usize = 4096;
         Some(read(brotli::Decompressor::new(bytes, BUFFER_BYTES), limit))
@@ -226,7 +230,9 @@ impl Protect<'_> {
     }
 
     fn bytes(&mut self, bytes: &[u8], media: &MediaType<'_>, cut: bool, depth: u8) -> Protected {
-        if depth < 3 && let Some(boundary) = boundary(bytes) {
+        if depth < 3
+            && let Some(boundary) = boundary(bytes)
+        {
             let out = self.multipart(bytes, boundary, cut, depth);
             return match String::from_utf8(out) {
                 Ok(text) => Protected::Text(text),
@@ -243,11 +249,18 @@ impl Protect<'_> {
     }
 
     /// Text in the form its first characters show; the declared type decides only where they do not.
-    pub(super) fn document(&mut self, text: &str, media: &MediaType<'_>, cut: bool) -> Option<String> {
+    pub(super) fn document(
+        &mut self,
+        text: &str,
+        media: &MediaType<'_>,
+        cut: bool,
+    ) -> Option<String> {
         let head = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
         if media.is("text/event-stream") {
             self.stream(text, cut)
-        } else if head.starts_with(['{', '[']) || (head.starts_with('"') && media.essence().ends_with("json")) {
+        } else if head.starts_with(['{', '['])
+            || (head.starts_with('"') && media.essence().ends_with("json"))
+        {
             self.json(text, cut, 0)
         } else if is_form(text, media) {
             self.form(text, cut, 0)
@@ -311,8 +324,11 @@ impl Protect<'_> {
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
             // A part: delimiter line, headers, blank line, content up to the next delimiter.
-            let end = memchr::memmem::find(rest.get(boundary.len().min(rest.len())..).unwrap_or_default(), boundary)
-                .map_or(bytes.len(), |i| at + boundary.len() + i);
+            let end = memchr::memmem::find(
+                rest.get(boundary.len().min(rest.len())..).unwrap_or_default(),
+                boundary,
+            )
+            .map_or(bytes.len(), |i| at + boundary.len() + i);
             let part = bytes.get(at..end).unwrap_or_default();
             self.part(part, cut && end == bytes.len(), depth, &mut out);
             at = end;
@@ -347,17 +363,15 @@ impl Protect<'_> {
             None => out.extend_from_slice(head),
         }
         // The line break before the next delimiter is not content.
-        let tail = if content.ends_with(b"\r\n") {
-            2
-        } else {
-            usize::from(content.ends_with(b"\n"))
-        };
+        let tail =
+            if content.ends_with(b"\r\n") { 2 } else { usize::from(content.ends_with(b"\n")) };
         let tail = if cut { 0 } else { tail };
         let (content, tail) = content.split_at(content.len() - tail);
         let class = name.map(|n| self.scanner.names.classify(&n));
         let field = match (class, std::str::from_utf8(content)) {
             (Some(class), Ok(text)) if !is_file => Some(
-                self.field(class, text, cut, 0).map_or_else(|| content.to_vec(), String::into_bytes),
+                self.field(class, text, cut, 0)
+                    .map_or_else(|| content.to_vec(), String::into_bytes),
             ),
             // A secret that is no UTF-8 is a secret still.
             (Some(super::names::Class::Secret), Err(_)) => {
@@ -417,7 +431,10 @@ fn is_form(text: &str, media: &MediaType<'_>) -> bool {
         return false;
     };
     let name = first.0;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'[' | b']' | b'%' | b'+' | b'*');
+    let plain = |b: u8| {
+        b.is_ascii_alphanumeric()
+            || matches!(b, b'_' | b'-' | b'.' | b'[' | b']' | b'%' | b'+' | b'*')
+    };
     media.is("application/x-www-form-urlencoded")
         || (!name.is_empty()
             && name.bytes().all(plain)

@@ -53,7 +53,9 @@ fn mark(byte: u8) -> Mark {
 /// Calls `found` with every place where digits, `@` or an escape ask for a closer look, ascending.
 pub(super) fn marks(bytes: &[u8], mut found: impl FnMut(usize)) {
     let mut at = 0;
-    while let Some(skip) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| mark(*b) != Mark::Dull)) {
+    while let Some(skip) =
+        bytes.get(at..).and_then(|rest| rest.iter().position(|b| mark(*b) != Mark::Dull))
+    {
         at += skip;
         let byte = bytes.get(at).copied().unwrap_or_default();
         let next = |n: usize| bytes.get(at + n).copied().unwrap_or_default();
@@ -68,7 +70,9 @@ pub(super) fn marks(bytes: &[u8], mut found: impl FnMut(usize)) {
             }
             Mark::At => found(at),
             Mark::Backslash if matches!(next(1), b'u' | b'x' | b'U') => found(at),
-            Mark::Percent if next(1).is_ascii_hexdigit() && next(2).is_ascii_hexdigit() => found(at),
+            Mark::Percent if next(1).is_ascii_hexdigit() && next(2).is_ascii_hexdigit() => {
+                found(at)
+            }
             Mark::Ampersand if next(1) == b'#' => found(at),
             Mark::Wide if is_wide_digit(byte, next(1), next(2)) => found(at),
             _ => {}
@@ -163,7 +167,9 @@ fn wide(text: &str, out: &mut Vec<Span>) {
     let mut offsets = Vec::with_capacity(text.len() + 1);
     for (at, c) in text.char_indices() {
         let c = match c {
-            '０'..='９' => char::from_u32(u32::from(c) - u32::from('０') + u32::from('0')).unwrap_or(c),
+            '０'..='９' => {
+                char::from_u32(u32::from(c) - u32::from('０') + u32::from('0')).unwrap_or(c)
+            }
             '－' | 'ー' | '‐' => '-',
             '　' => ' ',
             '＋' => '+',
@@ -178,7 +184,11 @@ fn wide(text: &str, out: &mut Vec<Span>) {
     let mut found = Vec::new();
     ascii(&plain, &mut found);
     out.extend(found.into_iter().filter_map(|span| {
-        Some(Span { start: *offsets.get(span.start)?, end: *offsets.get(span.end)?, what: span.what })
+        Some(Span {
+            start: *offsets.get(span.start)?,
+            end: *offsets.get(span.end)?,
+            what: span.what,
+        })
     }));
 }
 
@@ -218,8 +228,9 @@ fn number(bytes: &[u8], start: usize, end: usize, out: &mut Vec<Span>) {
     let mut groups: Vec<Group> = Vec::new();
     let mut at = start;
     while at < end {
-        let length =
-            bytes.get(at..end).map_or(0, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count());
+        let length = bytes
+            .get(at..end)
+            .map_or(0, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count());
         if length > 0 {
             let digits = bytes.get(at..at + length).unwrap_or_default();
             groups.push(Group { start: at, digits: digits.iter().map(|d| d - b'0').collect() });
@@ -281,7 +292,9 @@ fn judge(bytes: &[u8], groups: &[Group]) -> Option<(Kind, usize, usize)> {
             }
             all.extend_from_slice(&group.digits);
             let more = groups.get(i + 1).is_some_and(|next| {
-                next.digits.len() <= 4 && !next.digits.is_empty() && all.len() + next.digits.len() <= 19
+                next.digits.len() <= 4
+                    && !next.digits.is_empty()
+                    && all.len() + next.digits.len() <= 19
             });
             if all.len() >= 13 && (shapes::card(&all) && !(more && all.len() < 15)) {
                 return Some((Kind::Card, i + 1, from));
@@ -328,11 +341,14 @@ fn phone(bytes: &[u8], groups: &[Group]) -> Option<(usize, usize)> {
             used += 1;
         }
         // `1e+10` and `x+1234…` are arithmetic.
-        let glued = from.checked_sub(1).and_then(|i| bytes.get(i)).is_some_and(u8::is_ascii_alphanumeric);
+        let glued =
+            from.checked_sub(1).and_then(|i| bytes.get(i)).is_some_and(u8::is_ascii_alphanumeric);
         return (total >= 9 && !glued).then_some((used, from));
     }
     // The whole number, not the tail of `2-010-1234-5678` in an identifier.
-    if matches!(before(1), Some(b'-' | b'.' | b'/')) && before(2).is_some_and(|b| b.is_ascii_alphanumeric()) {
+    if matches!(before(1), Some(b'-' | b'.' | b'/'))
+        && before(2).is_some_and(|b| b.is_ascii_alphanumeric())
+    {
         let word = before(2).is_some_and(|b| b.is_ascii_alphabetic());
         if !word || before(1) != Some(b'-') {
             return None;
@@ -346,14 +362,18 @@ fn phone(bytes: &[u8], groups: &[Group]) -> Option<(usize, usize)> {
     let dashed = |gap: &[u8]| !gap.contains(&b'/') && !gap.contains(&b'_');
     let (left, right) = (gap(a, b), gap(b, c));
     // `555 123 4567` alone is any three numbers; a national prefix or a bracket or dashes make a phone.
-    let national = a.digits.first() == Some(&0) || left.contains(&b')') || (left == right && left != b" ");
+    let national =
+        a.digits.first() == Some(&0) || left.contains(&b')') || (left == right && left != b" ");
     (dashed(left) && dashed(right) && national && shapes::phone(&[&a.digits, &b.digits, &c.digits]))
         .then_some((3, from))
 }
 
 /// The address around an `@`: RFC 5321's atoms to the left, a domain with a letter top level to the right.
 fn email(text: &str, at: usize) -> Option<Span> {
-    let local = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '%' | '+' | '-' | '\'' | '=' | '*' | '!' | '~' | '#' | '$');
+    let local = |c: char| {
+        c.is_alphanumeric()
+            || matches!(c, '.' | '_' | '%' | '+' | '-' | '\'' | '=' | '*' | '!' | '~' | '#' | '$')
+    };
     let head = text.get(..at)?;
     let mut start = at;
     for (i, c) in head.char_indices().rev() {
@@ -392,7 +412,9 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let fold = |c: char| match c {
-        '０'..='９' => char::from_u32(u32::from(c) - u32::from('０') + u32::from('0')).unwrap_or(c),
+        '０'..='９' => {
+            char::from_u32(u32::from(c) - u32::from('０') + u32::from('0')).unwrap_or(c)
+        }
         c => c,
     };
     Cow::Owned(text.chars().map(fold).collect())

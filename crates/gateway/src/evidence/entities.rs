@@ -1,11 +1,13 @@
 //! Whose request it is: credential, session, account.
 
-use super::exchange::RequestHead;
+use super::body::{MediaType, decode, text};
+use super::exchange::{CapturedBody, RequestHead};
 use super::keys::Keys;
 use super::place::{Place, json_text};
 use super::protect::Protect;
 use super::site::{Route, Site};
 use super::view::{View, bearer, cookie, pair, prefix_text, set_cookie, text_of};
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use schema::{Entity, EntityKind};
 use std::borrow::Cow;
@@ -34,7 +36,8 @@ pub struct RequestKeys {
 impl RequestKeys {
     /// As entities, most telling first.
     pub fn entities(&self) -> Vec<Entity> {
-        let of = |kind, value: &Option<String>| value.as_ref().map(|v| Entity::new(kind, v.as_str()));
+        let of =
+            |kind, value: &Option<String>| value.as_ref().map(|v| Entity::new(kind, v.as_str()));
         [
             of(EntityKind::Credential, &self.credential),
             of(EntityKind::Account, &self.account),
@@ -86,6 +89,34 @@ pub fn request_keys(
         session: who.session,
         account: who.account,
     }
+}
+
+/// Whether the account of this request stands in its body: the route says so, or it is a login.
+pub fn wants_body(head: &RequestHead, site: &Site) -> bool {
+    let Some(route) = site.route(head.method.as_str(), &head.path) else { return false };
+    if route.account.is_empty() {
+        return route.action.as_deref() == Some("login");
+    }
+    route.account.iter().any(|place| matches!(place, Place::Json(_) | Place::Form(_)))
+}
+
+/// The account a request's body names, where [`wants_body`].
+pub fn account_in_body(head: &RequestHead, body: &[u8], site: &Site, keys: &Keys) -> Option<String> {
+    if !wants_body(head, site) {
+        return None;
+    }
+    let route = site.route(head.method.as_str(), &head.path)?;
+    // The whole is not at hand, and nobody asks for its hash.
+    let body = CapturedBody { bytes: Bytes::copy_from_slice(body), ..CapturedBody::default() };
+    let decoded = decode(&body, &head.headers, site.body_bytes);
+    let text = text(&decoded.bytes, &MediaType::of(&head.headers), true);
+    let view = View::of_request(head, text.as_deref());
+    let value = match route.account.as_slice() {
+        [] => usual_account(&view),
+        places => places.iter().find_map(|place| view.at(place)),
+    };
+    let mut protect = Protect::new(&site.scanner, keys, &[], Uuid::nil());
+    account(&value?, site, &mut protect)
 }
 
 #[derive(Debug, Default)]
@@ -149,7 +180,8 @@ pub(super) fn identify(
 
 /// The account as it may be written: without what is personal, unless the site wants it plain.
 pub(super) fn account(value: &str, site: &Site, protect: &mut Protect<'_>) -> Option<String> {
-    let short: String = value.trim().chars().filter(|c| !c.is_control()).take(ACCOUNT_CHARS_MAX).collect();
+    let short: String =
+        value.trim().chars().filter(|c| !c.is_control()).take(ACCOUNT_CHARS_MAX).collect();
     // Mail addresses are compared without case; other names are the application's affair.
     let short = if short.contains('@') { short.to_lowercase() } else { short };
     if short.is_empty() {
@@ -174,7 +206,9 @@ fn usual_credential<'a>(view: &View<'a>) -> Option<Cow<'a, str>> {
         return Some(key.into());
     }
     if let Some(query) = view.request.query.as_deref() {
-        let key = ["api_key", "apikey", "apiKey", "access_token"].iter().find_map(|name| pair(query, name));
+        let key = ["api_key", "apikey", "apiKey", "access_token"]
+            .iter()
+            .find_map(|name| pair(query, name));
         if let Some(key) = key.filter(|key| !key.is_empty()) {
             return Some(key);
         }
@@ -190,13 +224,16 @@ pub(super) fn is_session_cookie(name: &str) -> bool {
         name.as_bytes().windows(part.len()).any(|w| w.eq_ignore_ascii_case(part.as_bytes()))
     };
     // `connect.sid`, `JSESSIONID`, `PHPSESSID`, `ASP.NET_SessionId`, `laravel_session`, `sid`.
-    (has("sess") && !has("csrf")) || name.eq_ignore_ascii_case("sid") || name.ends_with(".sid") || name.ends_with("_sid")
+    (has("sess") && !has("csrf"))
+        || name.eq_ignore_ascii_case("sid")
+        || name.ends_with(".sid")
+        || name.ends_with("_sid")
 }
 
 fn usual_account<'a>(view: &View<'a>) -> Option<Cow<'a, str>> {
     const NAMES: [&str; 12] = [
-        "username", "user", "user_id", "userid", "userId", "login", "login_id", "loginId", "account", "email", "id",
-        "mb_id",
+        "username", "user", "user_id", "userid", "userId", "login", "login_id", "loginId",
+        "account", "email", "id", "mb_id",
     ];
     let json = view.request_json();
     NAMES
@@ -210,16 +247,22 @@ fn usual_account<'a>(view: &View<'a>) -> Option<Cow<'a, str>> {
 }
 
 /// Learns from a login that succeeded: the sessions and tokens it gave are its account's from now on.
-pub(super) fn remember(view: &View<'_>, who: &Identity, site: &Site, keys: &Keys, book: &SessionBook) {
+pub(super) fn remember(
+    view: &View<'_>,
+    who: &Identity,
+    site: &Site,
+    keys: &Keys,
+    book: &SessionBook,
+) {
     let Some(account) = &who.account else { return };
     let hash = |value: &str| keys.secret_hash(value.as_bytes());
     let mut given = false;
     if let Some(headers) = view.response_headers {
         let wanted = |name: &str| match site.session.as_slice() {
             [] => is_session_cookie(name),
-            places => places.iter().any(|p| {
-                matches!(p, Place::Cookie(n) | Place::ResponseCookie(n) if n == name)
-            }),
+            places => places
+                .iter()
+                .any(|p| matches!(p, Place::Cookie(n) | Place::ResponseCookie(n) if n == name)),
         };
         if let Some((_, value)) = set_cookie(headers, wanted) {
             book.remember(hash(value), account);
@@ -228,9 +271,13 @@ pub(super) fn remember(view: &View<'_>, who: &Identity, site: &Site, keys: &Keys
     }
     // Only an answer that is JSON can hand out a token worth parsing for.
     let tokens = ["access_token", "accessToken", "token", "id_token", "jwt", "api_key", "apiKey"];
-    let mentions = view.response_text.is_some_and(|t| t.starts_with('{') && tokens.iter().any(|n| t.contains(n)));
+    let mentions = view
+        .response_text
+        .is_some_and(|t| t.starts_with('{') && tokens.iter().any(|n| t.contains(n)));
     if mentions && let Some(json) = view.response_json() {
-        for token in tokens.iter().filter_map(|name| json.get(*name)?.as_str()).filter(|t| !t.is_empty()) {
+        for token in
+            tokens.iter().filter_map(|name| json.get(*name)?.as_str()).filter(|t| !t.is_empty())
+        {
             book.remember(hash(token), account);
             given = true;
         }
@@ -306,7 +353,8 @@ impl SessionBook {
             book.touch(slot);
             return;
         }
-        let entry = Entry { key: key.clone(), account: account.to_owned(), newer: NONE, older: NONE };
+        let entry =
+            Entry { key: key.clone(), account: account.to_owned(), newer: NONE, older: NONE };
         let slot = if book.entries.len() < book.limit {
             book.entries.push(entry);
             book.entries.len() - 1
@@ -354,7 +402,9 @@ impl Book {
     }
 
     fn unlink(&mut self, slot: usize) {
-        let Some((newer, older)) = self.entries.get(slot).map(|e| (e.newer, e.older)) else { return };
+        let Some((newer, older)) = self.entries.get(slot).map(|e| (e.newer, e.older)) else {
+            return;
+        };
         match self.entries.get_mut(newer) {
             Some(entry) => entry.older = older,
             None => self.newest = older,
@@ -407,7 +457,9 @@ mod tests {
 
     #[test]
     fn session_cookies_by_their_usual_names() {
-        for name in ["sid", "JSESSIONID", "PHPSESSID", "connect.sid", "ASP.NET_SessionId", "my_session"] {
+        for name in
+            ["sid", "JSESSIONID", "PHPSESSID", "connect.sid", "ASP.NET_SessionId", "my_session"]
+        {
             assert!(is_session_cookie(name), "{name}");
         }
         for name in ["csrf_session", "theme", "side", "_ga", "lang"] {

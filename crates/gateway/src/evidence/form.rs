@@ -92,12 +92,13 @@ impl Protect<'_> {
             "authorization" | "proxy-authorization" => Some(self.authorization(value)),
             "cookie" => Some(self.cookies(value)),
             "set-cookie" => Some(self.set_cookie(value)),
-            "x-api-key" | "api-key" | "x-goog-api-key" | "apikey" | "x-auth-token" => Some(self.secret(value)),
-            "accept" | "accept-encoding" | "accept-language" | "connection" | "content-type"
-            | "content-length" | "date" | "host" | "user-agent" | "server" | "cache-control" | "etag"
-            | "vary" | "last-modified" | "referer" | "origin" | "transfer-encoding" | "location" => {
-                self.header_text(value)
+            "x-api-key" | "api-key" | "x-goog-api-key" | "apikey" | "x-auth-token" => {
+                Some(self.secret(value))
             }
+            "accept" | "accept-encoding" | "accept-language" | "connection" | "content-type"
+            | "content-length" | "date" | "host" | "user-agent" | "server" | "cache-control"
+            | "etag" | "vary" | "last-modified" | "referer" | "origin" | "transfer-encoding"
+            | "location" => self.header_text(value),
             name => {
                 self.scanner.candidates(name, &mut self.candidates);
                 let class = if self.candidates.is_empty() {
@@ -138,7 +139,11 @@ impl Protect<'_> {
             match cookie.trim().split_once('=') {
                 Some((name, value)) => {
                     // A name with a secret's length is a value without a name.
-                    if is_cookie_name(name) { out.push_str(name) } else { out.push_str(&self.secret(name)) }
+                    if is_cookie_name(name) {
+                        out.push_str(name)
+                    } else {
+                        out.push_str(&self.secret(name))
+                    }
                     out.push('=');
                     if !value.is_empty() {
                         out.push_str(&self.secret(value.trim_matches('"')));

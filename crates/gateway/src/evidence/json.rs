@@ -133,7 +133,8 @@ impl<'t> Walk<'t, '_> {
                         && stop - at < 64
                         && self.has_candidate(at + 1, stop)
                     {
-                        frame.pair = protect.scanner.names.classify(&unescape(self.slice(at + 1, stop)));
+                        frame.pair =
+                            protect.scanner.names.classify(&unescape(self.slice(at + 1, stop)));
                     }
                     self.string(protect, class, at + 1, stop, end.is_none());
                     at = stop + 1;
@@ -157,7 +158,8 @@ impl<'t> Walk<'t, '_> {
                 }
                 Some(_) => {
                     let rest = self.bytes.get(at..).unwrap_or_default();
-                    let literal = [&b"true"[..], b"false", b"null"].into_iter().find(|l| rest.starts_with(l));
+                    let literal =
+                        [&b"true"[..], b"false", b"null"].into_iter().find(|l| rest.starts_with(l));
                     let Some(literal) = literal else {
                         return self.give_up(protect, &frames, member);
                     };
@@ -172,7 +174,13 @@ impl<'t> Walk<'t, '_> {
     }
 
     /// The class of the name at `start..end`; hides a name that is itself somebody's.
-    fn name(&mut self, protect: &mut Protect<'_>, start: usize, end: usize, destroyed: bool) -> Class {
+    fn name(
+        &mut self,
+        protect: &mut Protect<'_>,
+        start: usize,
+        end: usize,
+        destroyed: bool,
+    ) -> Class {
         if !self.has_candidate(start, end) {
             return Class::Plain;
         }
@@ -187,7 +195,14 @@ impl<'t> Walk<'t, '_> {
         class
     }
 
-    fn string(&mut self, protect: &mut Protect<'_>, class: Class, start: usize, end: usize, open: bool) {
+    fn string(
+        &mut self,
+        protect: &mut Protect<'_>,
+        class: Class,
+        start: usize,
+        end: usize,
+        open: bool,
+    ) {
         let looked_for = self.has_candidate(start, end);
         let cut = open && self.cut;
         if start >= end || (class == Class::Plain && !looked_for && !cut) {
@@ -268,7 +283,9 @@ impl<'t> Walk<'t, '_> {
 }
 
 fn is_pair_name(name: &str) -> bool {
-    ["name", "key", "field", "param", "header", "id", "k"].iter().any(|n| name.eq_ignore_ascii_case(n))
+    ["name", "key", "field", "param", "header", "id", "k"]
+        .iter()
+        .any(|n| name.eq_ignore_ascii_case(n))
 }
 
 fn is_pair_value(name: &str) -> bool {
@@ -306,7 +323,10 @@ pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
 fn unicode(text: &str) -> Option<(char, usize)> {
     let unit = |at: usize| {
         let digits = text.get(at..at + 4)?;
-        digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
+        digits
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit())
+            .then(|| u32::from_str_radix(digits, 16).ok())?
     };
     let high = unit(2)?;
     if (0xD800..0xDC00).contains(&high)

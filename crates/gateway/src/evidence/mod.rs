@@ -13,25 +13,32 @@ mod form;
 mod fuzz;
 mod json;
 mod keys;
+mod loss;
 mod names;
 mod observe;
 mod outcome;
 mod place;
 mod protect;
+mod recorder;
 mod route;
 mod scan;
 mod shapes;
+mod shipper;
 mod site;
+mod spool;
 mod view;
+mod wire;
 
-pub use entities::{RequestKeys, SessionBook, request_keys};
-pub use exchange::{
-    CapturedBody, Enforced, Exchange, ExchangeError, RequestHead, Scheme,
-};
-pub use keys::{KeyError, Keys};
-pub use names::Kind;
+pub use entities::{RequestKeys, SessionBook, account_in_body, request_keys, wants_body};
+pub use exchange::{CapturedBody, Enforced, Exchange, ExchangeError, RequestHead, Scheme};
 pub use fuzz::{fuzz_exchange, fuzz_protect};
+pub use keys::{KeyError, Keys};
+pub use loss::{LossReason, LossReport, Tally};
+pub use names::Kind;
 pub use observe::observe;
 pub use outcome::OutcomeSpec;
 pub use place::{Place, UnknownPlace};
+pub use recorder::{Figures, Recorder, RecorderConfig};
+pub use shipper::{Shipper, ShipperConfig, ShipperError};
+pub use spool::{SpoolConfig, SpoolError};
 pub use site::{IdentitySpec, ProtectSpec, RouteSpec, Site, SiteSpec};

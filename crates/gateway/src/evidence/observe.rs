@@ -3,7 +3,7 @@ use super::entities::{Identity, SessionBook, account, identify, remember};
 use super::exchange::Exchange;
 use super::keys::Keys;
 use super::outcome::{Outcome, REASON_CHARS_MAX, by_status, usage};
-use super::place::{json_at, Place};
+use super::place::{Place, json_at};
 use super::protect::{Counts, Protect, Sealed};
 use super::site::{Route, Site};
 use super::view::View;
@@ -36,7 +36,12 @@ pub(super) struct Observation<'a> {
 }
 
 impl<'a> Observation<'a> {
-    pub(super) fn of(exchange: &'a Exchange, site: &Site, keys: &Keys, book: &SessionBook) -> Observation<'a> {
+    pub(super) fn of(
+        exchange: &'a Exchange,
+        site: &Site,
+        keys: &Keys,
+        book: &SessionBook,
+    ) -> Observation<'a> {
         let head = &exchange.request;
         let id = exchange_id(exchange);
         let mut protect = Protect::new(&site.scanner, keys, &site.keep, id);
@@ -85,7 +90,10 @@ impl<'a> Observation<'a> {
         protect.begin("request.header");
         let request_headers = headers(&head.headers, &mut protect);
         let kept = |name: &str| {
-            request_headers.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone().into_owned())
+            request_headers
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| value.clone().into_owned())
         };
         event.user_agent = kept("user-agent");
         event.referrer = kept("referer");
@@ -97,7 +105,8 @@ impl<'a> Observation<'a> {
             event.request_body_encoding = encoding.map(str::to_owned);
         }
         event.request_personal_data = counted(&protect.counts);
-        event.request_truncated = (!exchange.request_body.bytes.is_empty() || sent.cut).then_some(sent.cut);
+        event.request_truncated =
+            (!exchange.request_body.bytes.is_empty() || sent.cut).then_some(sent.cut);
 
         protect.begin("response.header");
         let response_headers = headers(&exchange.response_headers, &mut protect);
@@ -151,7 +160,8 @@ fn exchange_id(exchange: &Exchange) -> Uuid {
 fn blank(exchange: &Exchange, id: Uuid) -> Event {
     let head = &exchange.request;
     let length = |n: u64| i64::try_from(n).ok();
-    let upstream = exchange.upstream.as_deref().and_then(|u| u.parse::<std::net::SocketAddr>().ok());
+    let upstream =
+        exchange.upstream.as_deref().and_then(|u| u.parse::<std::net::SocketAddr>().ok());
     let mut event = Event {
         id,
         time: head.received,
@@ -301,7 +311,12 @@ fn learn(
                 // Known only from the answer: `response-json:user.name`.
                 let places = route.map(|r| r.account.as_slice()).unwrap_or_default();
                 let foreign = places.iter().filter(|p| {
-                    matches!(p, Place::ResponseJson(_) | Place::ResponseHeader(_) | Place::ResponseCookie(_))
+                    matches!(
+                        p,
+                        Place::ResponseJson(_)
+                            | Place::ResponseHeader(_)
+                            | Place::ResponseCookie(_)
+                    )
                 });
                 let value = foreign.filter_map(|place| view.at(place)).next();
                 who.account = value.and_then(|value| account(&value, site, protect));
@@ -330,7 +345,8 @@ fn headers<'h>(headers: &'h HeaderMap, protect: &mut Protect<'_>) -> Vec<(&'h st
         let hidden = protect.header(name, &text);
         let mut value = hidden.map_or(text, Cow::Owned);
         if value.len() > HEADER_BYTES_MAX {
-            let end = (0..=HEADER_BYTES_MAX).rev().find(|i| value.is_char_boundary(*i)).unwrap_or(0);
+            let end =
+                (0..=HEADER_BYTES_MAX).rev().find(|i| value.is_char_boundary(*i)).unwrap_or(0);
             value = Cow::Owned(format!("{}[cut]", value.get(..end).unwrap_or_default()));
         }
         out.push((name.as_str(), value));

@@ -144,7 +144,8 @@ impl Outcomes {
                 Some(tests) => Some(Condition::Status(tests)),
                 None => program(text, place("when")).map(Condition::Cel),
             });
-            let reason_from = spec.reason_from.as_deref().and_then(|t| program(t, place("reason_from")));
+            let reason_from =
+                spec.reason_from.as_deref().and_then(|t| program(t, place("reason_from")));
             rules.push(Rule {
                 // A condition that does not compile is in `wrong`, and there will be no rules.
                 when: when.flatten(),
@@ -159,7 +160,11 @@ impl Outcomes {
     }
 
     /// The first rule that holds, and the object. Expressions that fail are counted, and hold not.
-    pub(super) fn judge(&self, view: &View<'_>, errors: &AtomicU64) -> (Option<Outcome>, Option<String>) {
+    pub(super) fn judge(
+        &self,
+        view: &View<'_>,
+        errors: &AtomicU64,
+    ) -> (Option<Outcome>, Option<String>) {
         let mut context: Option<Context<'_, '_>> = None;
         let mut run = |program: &Program| {
             let context = context.get_or_insert_with(|| self.context(view));
@@ -171,9 +176,9 @@ impl Outcomes {
         for rule in &self.rules {
             let holds = match &rule.when {
                 None => true,
-                Some(Condition::Status(tests)) => {
-                    view.status.is_some_and(|status| tests.iter().all(|t| compare(*t, i64::from(status))))
-                }
+                Some(Condition::Status(tests)) => view
+                    .status
+                    .is_some_and(|status| tests.iter().all(|t| compare(*t, i64::from(status)))),
                 Some(Condition::Cel(program)) => match run(program) {
                     Ok(Cel::Bool(holds)) => holds,
                     Ok(_) => {
@@ -217,7 +222,8 @@ impl Outcomes {
             request.insert("headers".into(), headers(&head.headers));
         }
         if uses.request_json {
-            request.insert("json".into(), view.request_json().map_or_else(empty, |v| from_json(v, 0)));
+            request
+                .insert("json".into(), view.request_json().map_or_else(empty, |v| from_json(v, 0)));
         }
         if uses.request_body {
             request.insert("body".into(), body(view.request_text));
@@ -227,7 +233,10 @@ impl Outcomes {
             response.insert("headers".into(), view.response_headers.map_or_else(empty, headers));
         }
         if uses.response_json {
-            response.insert("json".into(), view.response_json().map_or_else(empty, |v| from_json(v, 0)));
+            response.insert(
+                "json".into(),
+                view.response_json().map_or_else(empty, |v| from_json(v, 0)),
+            );
         }
         if uses.response_body {
             response.insert("body".into(), body(view.response_text));
@@ -246,16 +255,22 @@ fn compile(text: &str, place: &str) -> Result<Program, Diagnostic> {
         )
     };
     if text.len() > EXPRESSION_BYTES_MAX {
-        return Err(wrong(format!("the expression has {} bytes, more than {EXPRESSION_BYTES_MAX}", text.len())));
+        return Err(wrong(format!(
+            "the expression has {} bytes, more than {EXPRESSION_BYTES_MAX}",
+            text.len()
+        )));
     }
     let loops = ["all", "exists", "exists_one", "map", "filter"]
         .iter()
         .map(|name| text.matches(&format!(".{name}(")).count())
         .sum::<usize>();
     if loops > EXPRESSION_LOOPS_MAX {
-        return Err(wrong(format!("the expression has {loops} loops, more than {EXPRESSION_LOOPS_MAX}")));
+        return Err(wrong(format!(
+            "the expression has {loops} loops, more than {EXPRESSION_LOOPS_MAX}"
+        )));
     }
-    let program = Program::compile(text).map_err(|e| wrong(format!("cannot read `{text}`: {e}")))?;
+    let program =
+        Program::compile(text).map_err(|e| wrong(format!("cannot read `{text}`: {e}")))?;
     let unknown = program
         .references()
         .variables()
@@ -263,7 +278,9 @@ fn compile(text: &str, place: &str) -> Result<Program, Diagnostic> {
         .find(|name| !matches!(*name, "request" | "response") && loops == 0)
         .map(str::to_owned);
     match unknown {
-        Some(name) => Err(wrong(format!("`{text}` names `{name}`, which is neither `request` nor `response`"))),
+        Some(name) => Err(wrong(format!(
+            "`{text}` names `{name}`, which is neither `request` nor `response`"
+        ))),
         None => Ok(program),
     }
 }
@@ -347,7 +364,8 @@ fn from_json(value: &Value, depth: u8) -> Cel {
         },
         Value::String(text) => text.as_str().into(),
         Value::Array(list) => {
-            let items: Vec<Cel> = list.iter().take(ITEMS_MAX).map(|v| from_json(v, depth + 1)).collect();
+            let items: Vec<Cel> =
+                list.iter().take(ITEMS_MAX).map(|v| from_json(v, depth + 1)).collect();
             Cel::List(Arc::new(items))
         }
         Value::Object(object) => map(object
@@ -438,15 +456,18 @@ pub(super) fn usage(text: &str) -> (Option<i64>, Option<i64>) {
                 .and_then(|text| serde_json::from_str::<Value>(text).ok());
             if let Some(usage) = parsed {
                 let of = |names: [&str; 2]| names.iter().find_map(|n| usage.get(*n)?.as_i64());
-                let (input, output) =
-                    (of(["prompt_tokens", "input_tokens"]), of(["completion_tokens", "output_tokens"]));
+                let (input, output) = (
+                    of(["prompt_tokens", "input_tokens"]),
+                    of(["completion_tokens", "output_tokens"]),
+                );
                 tokens = (tokens.0.or(input), tokens.1.or(output));
                 if tokens.0.is_some() && tokens.1.is_some() {
                     break;
                 }
             }
         }
-        at = text.as_bytes().get(..start).and_then(|head| memchr::memmem::rfind(head, b"\"usage\""));
+        at =
+            text.as_bytes().get(..start).and_then(|head| memchr::memmem::rfind(head, b"\"usage\""));
     }
     tokens
 }

@@ -123,7 +123,9 @@ mod tests {
 
     #[test]
     fn a_place_reads_as_it_prints() {
-        for text in ["header:x-api-key", "cookie:sid", "json:user.email", "bearer", "unverified-claim:sub"] {
+        for text in
+            ["header:x-api-key", "cookie:sid", "json:user.email", "bearer", "unverified-claim:sub"]
+        {
             assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
         }
         for text in ["header:", "header:a b", "body:x", "x"] {

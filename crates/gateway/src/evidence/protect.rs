@@ -96,7 +96,9 @@ impl<'a> Protect<'a> {
     /// What stands in the place of personal data; counts it, and seals it where the site keeps it.
     pub(super) fn personal(&mut self, kind: Kind, value: &str) -> String {
         self.counts.add(kind);
-        if self.keep.contains(&kind) && self.sealed.len() < SEALED_MAX && value.len() <= SEALED_BYTES_MAX
+        if self.keep.contains(&kind)
+            && self.sealed.len() < SEALED_MAX
+            && value.len() <= SEALED_BYTES_MAX
         {
             let place = format!("{}#{}", self.place, self.masked_here);
             if let Some(value) = self.keys.seal(self.event, &place, value) {
@@ -108,7 +110,13 @@ impl<'a> Protect<'a> {
     }
 
     /// Protects the value of a field by its name's class, else by what it contains. `None`: as it was.
-    pub(super) fn field(&mut self, class: Class, value: &str, cut: bool, depth: u8) -> Option<String> {
+    pub(super) fn field(
+        &mut self,
+        class: Class,
+        value: &str,
+        cut: bool,
+        depth: u8,
+    ) -> Option<String> {
         match class {
             Class::Secret | Class::SecretText if !value.is_empty() => Some(self.secret(value)),
             Class::Personal(kind) if fits(kind, value) => Some(self.personal(kind, value)),

@@ -35,7 +35,10 @@ impl Pattern {
             "*" => Vec::new(),
             list => list.split('|').map(str::to_ascii_uppercase).collect(),
         };
-        if methods.iter().any(|m| m.is_empty() || !m.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')) {
+        if methods
+            .iter()
+            .any(|m| m.is_empty() || !m.bytes().all(|b| b.is_ascii_uppercase() || b == b'-'))
+        {
             return Err(wrong("the method is not a word"));
         }
         let mut segments = Vec::new();
@@ -150,7 +153,10 @@ mod tests {
         assert!(fits("POST /login", "POST /login") && fits("POST /login", "POST /login/"));
         assert!(!fits("POST /login", "GET /login") && !fits("POST /login", "POST /login/x"));
         assert!(fits("GET|HEAD /orders/{id}", "HEAD /orders/7"));
-        assert!(!fits("GET /orders/{id}", "GET /orders/") && !fits("GET /orders/{id}", "GET /orders/7/items"));
+        assert!(
+            !fits("GET /orders/{id}", "GET /orders/")
+                && !fits("GET /orders/{id}", "GET /orders/7/items")
+        );
         assert!(fits("* /files/**", "PUT /files/a/b") && fits("/files/**", "GET /files"));
         for bad in ["", "login", "GET login", "G3T /x", "GET /a/**/b", "GET /{}", "GET /a*"] {
             assert!(Pattern::parse(bad).is_err(), "{bad}");
@@ -161,7 +167,9 @@ mod tests {
 
     #[test]
     fn ids_in_paths_become_one_endpoint() {
-        let check = |path: &str, expected: &str| assert_eq!(template("GET", path), format!("GET {expected}"));
+        let check = |path: &str, expected: &str| {
+            assert_eq!(template("GET", path), format!("GET {expected}"))
+        };
         check("/orders/1042/items", "/orders/{id}/items");
         check("/u/550e8400-e29b-41d4-a716-446655440000", "/u/{id}");
         check("/c/deadbeef01", "/c/{id}");

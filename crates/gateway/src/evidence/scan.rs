@@ -102,11 +102,70 @@ pub(super) struct Scanner {
 /// Words after `password is` and `password:` that tell about a password and are none. Only in running
 /// text; a field called `password` is always destroyed.
 const ABOUT: &[&str] = &[
-    "a", "an", "and", "are", "be", "by", "can", "cannot", "changed", "confirmed", "correct", "does", "empty",
-    "expired", "failed", "for", "forgotten", "from", "if", "in", "incorrect", "invalid", "is", "leaked", "limit",
-    "limited", "lost", "mismatch", "missing", "must", "need", "needed", "needs", "never", "no", "not", "null", "of",
-    "ok", "on", "or", "required", "reset", "sent", "short", "should", "stolen", "the", "to", "too", "undefined",
-    "unknown", "updated", "valid", "was", "weak", "will", "with", "wrong", "you", "your", "none", "true", "false",
+    "a",
+    "an",
+    "and",
+    "are",
+    "be",
+    "by",
+    "can",
+    "cannot",
+    "changed",
+    "confirmed",
+    "correct",
+    "does",
+    "empty",
+    "expired",
+    "failed",
+    "for",
+    "forgotten",
+    "from",
+    "if",
+    "in",
+    "incorrect",
+    "invalid",
+    "is",
+    "leaked",
+    "limit",
+    "limited",
+    "lost",
+    "mismatch",
+    "missing",
+    "must",
+    "need",
+    "needed",
+    "needs",
+    "never",
+    "no",
+    "not",
+    "null",
+    "of",
+    "ok",
+    "on",
+    "or",
+    "required",
+    "reset",
+    "sent",
+    "short",
+    "should",
+    "stolen",
+    "the",
+    "to",
+    "too",
+    "undefined",
+    "unknown",
+    "updated",
+    "valid",
+    "was",
+    "weak",
+    "will",
+    "with",
+    "wrong",
+    "you",
+    "your",
+    "none",
+    "true",
+    "false",
 ];
 
 /// Bytes of a name looked at to either side of a stem.
@@ -239,7 +298,8 @@ impl Scanner {
                 let literal = matches!(value, "true" | "false" | "null" | "[" | "{" | "");
                 // `pass 2 of 3` counts; a PIN or a one-time code has four digits or more.
                 let count = value.bytes().all(|b| b.is_ascii_digit())
-                    && (class == Class::SecretText || (separator == Separator::Blank && value.len() < 4));
+                    && (class == Class::SecretText
+                        || (separator == Separator::Blank && value.len() < 4));
                 if !literal && !count {
                     // `Authorization: Bearer x`: the scheme may stay, what follows may not.
                     let (start, end) = after_scheme(text, bytes, start, end, quoted);
@@ -290,7 +350,10 @@ fn name_end(text: &str, at: usize) -> usize {
     let mut end = at;
     for (i, c) in tail.char_indices() {
         let belongs = if c.is_ascii() { is_name_byte(c as u8) } else { c.is_alphabetic() };
-        if !belongs || i > NAME_REACH || is_particle(c, tail.get(i + c.len_utf8()..).unwrap_or_default()) {
+        if !belongs
+            || i > NAME_REACH
+            || is_particle(c, tail.get(i + c.len_utf8()..).unwrap_or_default())
+        {
             break;
         }
         end = at + i + c.len_utf8();
@@ -322,7 +385,8 @@ fn separator(text: &str, name_start: usize, name_end: usize) -> Option<(Separato
         // A multipart part sent under another name: `name="password"`, blank line, value.
         let rest = text.get(at..).unwrap_or_default();
         let head = rest.get(..rest.len().min(512)).unwrap_or(rest);
-        let named = text.get(..name_start).is_some_and(|t| t.ends_with("name=\"") || t.ends_with("name='"));
+        let named =
+            text.get(..name_start).is_some_and(|t| t.ends_with("name=\"") || t.ends_with("name='"));
         if named {
             for blank in ["\r\n\r\n", "\n\n"] {
                 if let Some(gap) = head.find(blank)
@@ -346,37 +410,46 @@ fn separator(text: &str, name_start: usize, name_end: usize) -> Option<(Separato
         return Some((Separator::Element, value_at));
     }
     let blanks_at = at;
-    while at - blanks_at < GAP_MAX && bytes.get(at).is_some_and(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')) {
+    while at - blanks_at < GAP_MAX
+        && bytes.get(at).is_some_and(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'))
+    {
         at += 1;
     }
     let rest = text.get(at..).unwrap_or_default();
     let blank = at > blanks_at;
-    let (separator, length) = if rest.starts_with("=>") || rest.starts_with(":=") || rest.starts_with("==") {
-        (Separator::Equals, 2)
-    } else if rest.starts_with("->") {
-        (Separator::Colon, 2)
-    } else if rest.starts_with('=') {
-        (Separator::Equals, 1)
-    } else if rest.starts_with(':') && !rest.starts_with("://") {
-        (Separator::Colon, 1)
-    } else if rest.starts_with('：') || rest.starts_with('＝') {
-        (Separator::Colon, 3)
-    } else if rest.starts_with('>') && !blank {
-        (Separator::Element, 1)
-    } else if let Some(particle) = rest.chars().next().filter(|c| matches!(c, '는' | '은' | '가' | '이' | 'は' | 'が')) {
-        (Separator::Is, particle.len_utf8())
-    } else if blank && (rest.starts_with("is ") || rest.starts_with("was ") || rest.starts_with("are ")) {
-        (Separator::Is, rest.find(' ').unwrap_or(0))
-    } else if blank && text.get(..name_start).is_some_and(|before| before.ends_with("--")) {
-        (Separator::Is, 0)
-    } else if blank && rest.starts_with(|c: char| c.is_ascii_digit()) {
-        (Separator::Blank, 0)
-    } else {
-        return None;
-    };
+    let (separator, length) =
+        if rest.starts_with("=>") || rest.starts_with(":=") || rest.starts_with("==") {
+            (Separator::Equals, 2)
+        } else if rest.starts_with("->") {
+            (Separator::Colon, 2)
+        } else if rest.starts_with('=') {
+            (Separator::Equals, 1)
+        } else if rest.starts_with(':') && !rest.starts_with("://") {
+            (Separator::Colon, 1)
+        } else if rest.starts_with('：') || rest.starts_with('＝') {
+            (Separator::Colon, 3)
+        } else if rest.starts_with('>') && !blank {
+            (Separator::Element, 1)
+        } else if let Some(particle) =
+            rest.chars().next().filter(|c| matches!(c, '는' | '은' | '가' | '이' | 'は' | 'が'))
+        {
+            (Separator::Is, particle.len_utf8())
+        } else if blank
+            && (rest.starts_with("is ") || rest.starts_with("was ") || rest.starts_with("are "))
+        {
+            (Separator::Is, rest.find(' ').unwrap_or(0))
+        } else if blank && text.get(..name_start).is_some_and(|before| before.ends_with("--")) {
+            (Separator::Is, 0)
+        } else if blank && rest.starts_with(|c: char| c.is_ascii_digit()) {
+            (Separator::Blank, 0)
+        } else {
+            return None;
+        };
     at += length;
     let gap_at = at;
-    while at - gap_at < GAP_MAX && bytes.get(at).is_some_and(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b'*')) {
+    while at - gap_at < GAP_MAX
+        && bytes.get(at).is_some_and(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b'*'))
+    {
         at += 1;
     }
     Some((separator, at))
@@ -389,7 +462,9 @@ fn next_element(text: &str, at: usize) -> Option<usize> {
     let element = after.trim_start().strip_prefix('<')?;
     let (tag, value) = element.split_once('>')?;
     let name = tag.split(' ').next().unwrap_or_default();
-    let holds = ["td", "dd", "string", "value", "data", "integer"].iter().any(|t| name.eq_ignore_ascii_case(t));
+    let holds = ["td", "dd", "string", "value", "data", "integer"]
+        .iter()
+        .any(|t| name.eq_ignore_ascii_case(t));
     holds.then(|| text.len() - value.len())
 }
 
@@ -466,7 +541,13 @@ fn balanced(text: &str) -> usize {
 }
 
 /// Leaves `Bearer` and its like in front of a secret, and takes the rest of the header with it.
-fn after_scheme(text: &str, bytes: &[u8], start: usize, end: usize, quoted: bool) -> (usize, usize) {
+fn after_scheme(
+    text: &str,
+    bytes: &[u8],
+    start: usize,
+    end: usize,
+    quoted: bool,
+) -> (usize, usize) {
     let value = text.get(start..end).unwrap_or_default();
     let schemes = ["bearer", "basic", "token", "digest", "apikey", "negotiate"];
     if quoted {
@@ -519,7 +600,15 @@ fn shaped(text: &str, start: usize, end: usize, shape: &Shape, cut: bool, out: &
     let fits = match shape.prefix {
         // A JWT or JWE: base64url JSON, a dot, and more of it. Plain base64 JSON is looked into instead.
         "eyJ" => at_cut || token.matches('.').count() >= 1 && token.len() > 20,
-        "AKIA" | "ASIA" => token.bytes().skip(4).take(16).filter(|b| b.is_ascii_uppercase() || b.is_ascii_digit()).count() == 16,
+        "AKIA" | "ASIA" => {
+            token
+                .bytes()
+                .skip(4)
+                .take(16)
+                .filter(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+                .count()
+                == 16
+        }
         // `sk-learn-something-long` is words; a key has a digit or both cases.
         "sk-" => looks_random(token.get(3..).unwrap_or_default()),
         _ => true,
@@ -555,9 +644,13 @@ fn scheme(text: &str, start: usize, end: usize, cut: bool, out: &mut Vec<Span>) 
 fn userinfo(text: &str, at: usize, out: &mut Vec<Span>) {
     let rest = text.get(at..).unwrap_or_default();
     let end = rest
-        .find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '\\') || c.is_whitespace())
+        .find(|c: char| {
+            matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '\\') || c.is_whitespace()
+        })
         .unwrap_or(rest.len());
-    let Some((user, _)) = rest.get(..end).and_then(|authority| authority.rsplit_once('@')) else { return };
+    let Some((user, _)) = rest.get(..end).and_then(|authority| authority.rsplit_once('@')) else {
+        return;
+    };
     let start = match user.split_once(':') {
         Some((name, _)) => at + name.len() + 1,
         // `https://kim@host` names someone; a token there is long.
@@ -590,7 +683,13 @@ fn pem(text: &str, start: usize, end: usize, out: &mut Vec<Span>) {
 /// The run of token characters at the end, and the digit groups before it.
 fn cut_tail(text: &str) -> Option<Span> {
     let bytes = text.as_bytes();
-    let part = |b: u8| is_token_byte(b) || matches!(b, b'@' | b':' | b'%' | b'\\' | b'#' | b'!' | b'$' | b'*' | b'^' | b'(' | b')');
+    let part = |b: u8| {
+        is_token_byte(b)
+            || matches!(
+                b,
+                b'@' | b':' | b'%' | b'\\' | b'#' | b'!' | b'$' | b'*' | b'^' | b'(' | b')'
+            )
+    };
     let floor = bytes.len().saturating_sub(CUT_BYTES_MAX);
     let mut start = bytes.len();
     while start > floor {

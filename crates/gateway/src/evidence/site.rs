@@ -124,7 +124,8 @@ impl Site {
                 .hint("use `{name}` and `**` in the patterns"),
             );
         }
-        let named = spec.protect.secret.len() + spec.protect.personal.len() + spec.protect.exempt.len();
+        let named =
+            spec.protect.secret.len() + spec.protect.personal.len() + spec.protect.exempt.len();
         if named > NAMES_MAX {
             wrong.push(
                 Diagnostic::new(
@@ -135,11 +136,20 @@ impl Site {
                 .hint("names are compared without case and separators: one spelling is enough"),
             );
         }
-        let listed = spec.protect.secret.iter().chain(&spec.protect.exempt).chain(spec.protect.personal.keys());
+        let listed = spec
+            .protect
+            .secret
+            .iter()
+            .chain(&spec.protect.exempt)
+            .chain(spec.protect.personal.keys());
         for field in listed.filter(|field| joined(field).is_empty()) {
             wrong.push(
-                Diagnostic::new("empty-name", place("protect"), format!("`{field}` has no letter or digit"))
-                    .hint("write the field's name"),
+                Diagnostic::new(
+                    "empty-name",
+                    place("protect"),
+                    format!("`{field}` has no letter or digit"),
+                )
+                .hint("write the field's name"),
             );
         }
         let body_bytes = spec.protect.body_bytes.unwrap_or(BODY_BYTES_DEFAULT);
@@ -165,8 +175,12 @@ impl Site {
         let Some(scanner) = scanner.filter(|_| wrong.is_empty()) else {
             if wrong.is_empty() {
                 wrong.push(
-                    Diagnostic::new("names", place("protect"), "the field names do not fit together")
-                        .hint("name fewer or shorter fields"),
+                    Diagnostic::new(
+                        "names",
+                        place("protect"),
+                        "the field names do not fit together",
+                    )
+                    .hint("name fewer or shorter fields"),
                 );
             }
             return Err(wrong);
@@ -199,6 +213,15 @@ impl Site {
         self.expression_errors.load(Ordering::Relaxed)
     }
 
+    /// Whether a request's account stands in its body: a login, or a route that says so.
+    pub fn states_account_in_body(&self, method: &str, path: &str) -> bool {
+        self.route(method, path).is_some_and(|route| {
+            let in_body = |place: &Place| matches!(place, Place::Form(_) | Place::Json(_));
+            let is_login = route.action.as_deref() == Some("login");
+            route.account.iter().any(in_body) || (is_login && route.account.is_empty())
+        })
+    }
+
     pub(super) fn route(&self, method: &str, path: &str) -> Option<&Route> {
         if self.routes.is_empty() {
             return None;
@@ -218,7 +241,12 @@ impl Site {
     }
 
     /// The protected path and the endpoint's name, by route or by the look of the segments.
-    pub(super) fn endpoint(&self, method: &str, path: &str, protect: &mut Protect<'_>) -> (Option<String>, String) {
+    pub(super) fn endpoint(
+        &self,
+        method: &str,
+        path: &str,
+        protect: &mut Protect<'_>,
+    ) -> (Option<String>, String) {
         let mut hidden = None;
         let mut candidates = std::mem::take(&mut protect.candidates);
         protect.scanner.candidates(path, &mut candidates);
@@ -249,7 +277,11 @@ impl Site {
     }
 }
 
-fn compile_route(spec: &RouteSpec, identity: &IdentitySpec, at: &str) -> Result<Route, Vec<Diagnostic>> {
+fn compile_route(
+    spec: &RouteSpec,
+    identity: &IdentitySpec,
+    at: &str,
+) -> Result<Route, Vec<Diagnostic>> {
     let mut wrong = Vec::new();
     let pattern = Pattern::parse(&spec.pattern).map_err(|message| {
         wrong.push(
@@ -265,7 +297,11 @@ fn compile_route(spec: &RouteSpec, identity: &IdentitySpec, at: &str) -> Result<
             pattern,
             action: spec.action.clone(),
             object: spec.object.clone(),
-            account: if spec.account.is_empty() { identity.account.clone() } else { spec.account.clone() },
+            account: if spec.account.is_empty() {
+                identity.account.clone()
+            } else {
+                spec.account.clone()
+            },
             outcomes,
             tokens_in: spec.tokens_in.clone(),
             tokens_out: spec.tokens_out.clone(),

@@ -64,17 +64,22 @@ impl<'a> View<'a> {
             Place::ResponseCookie(name) => {
                 Cow::Borrowed(set_cookie(self.response_headers?, |n| n == name)?.1)
             }
-            Place::ResponseJson(path) => Cow::Owned(json_text(json_at(self.response_json()?, path)?)?),
+            Place::ResponseJson(path) => {
+                Cow::Owned(json_text(json_at(self.response_json()?, path)?)?)
+            }
             Place::Bearer => Cow::Borrowed(bearer(&self.request.headers)?),
             Place::BasicUser => Cow::Owned(basic_user(&self.request.headers)?),
-            Place::UnverifiedClaim(name) => Cow::Owned(claim(bearer(&self.request.headers)?, name)?),
+            Place::UnverifiedClaim(name) => {
+                Cow::Owned(claim(bearer(&self.request.headers)?, name)?)
+            }
         };
         (!value.is_empty()).then_some(value)
     }
 }
 
 fn parse(text: Option<&str>) -> Option<Value> {
-    let text = text.filter(|t| t.len() <= PARSED_BYTES_MAX)?.trim_start_matches('\u{feff}').trim_start();
+    let text =
+        text.filter(|t| t.len() <= PARSED_BYTES_MAX)?.trim_start_matches('\u{feff}').trim_start();
     if !text.starts_with(['{', '[']) {
         return None;
     }
@@ -114,7 +119,10 @@ pub(super) fn cookie(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> Opti
 }
 
 /// The first cookie set whose name is wanted.
-pub(super) fn set_cookie(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
+pub(super) fn set_cookie(
+    headers: &HeaderMap,
+    wanted: impl Fn(&str) -> bool,
+) -> Option<(&str, &str)> {
     headers
         .get_all(SET_COOKIE)
         .iter()
@@ -128,7 +136,8 @@ pub(super) fn set_cookie(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> 
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?.trim();
     let (scheme, credential) = value.split_once(' ')?;
-    let takes = ["bearer", "token", "apikey", "api-key"].iter().any(|s| scheme.eq_ignore_ascii_case(s));
+    let takes =
+        ["bearer", "token", "apikey", "api-key"].iter().any(|s| scheme.eq_ignore_ascii_case(s));
     (takes && !credential.trim().is_empty()).then(|| credential.trim())
 }
 

@@ -1,0 +1,264 @@
+//! Writes an event as one line of OCSF JSON, straight from its columns: the same object
+//! [`Event::to_ocsf`] builds, without building it.
+
+use super::observe::Observation;
+use schema::{COLUMNS, Cell, Event, OCSF_VERSION};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// The columns as the tree their paths make.
+enum Node {
+    Object(Vec<(String, Node)>),
+    Column(usize),
+    CategoryUid,
+    TypeUid,
+    Version,
+    /// Present only beside a raw hash.
+    HashAlgorithm,
+}
+
+static TREE: LazyLock<Vec<(String, Node)>> = LazyLock::new(|| {
+    let columns = COLUMNS.iter().enumerate().map(|(i, column)| (column.path, Leaf::Column(i)));
+    let derived = [
+        ("category_uid", Leaf::CategoryUid),
+        ("type_uid", Leaf::TypeUid),
+        ("metadata.version", Leaf::Version),
+        ("raw_data_hash.algorithm_id", Leaf::HashAlgorithm),
+    ];
+    let leaves: Vec<(Vec<&str>, Leaf)> =
+        columns.chain(derived).map(|(path, leaf)| (path.split('.').collect(), leaf)).collect();
+    tree(&leaves, 0)
+});
+
+#[derive(Clone, Copy)]
+enum Leaf {
+    Column(usize),
+    CategoryUid,
+    TypeUid,
+    Version,
+    HashAlgorithm,
+}
+
+fn tree(leaves: &[(Vec<&str>, Leaf)], depth: usize) -> Vec<(String, Node)> {
+    let mut groups: BTreeMap<&str, Vec<(Vec<&str>, Leaf)>> = BTreeMap::new();
+    for (path, leaf) in leaves {
+        if let Some(step) = path.get(depth) {
+            groups.entry(step).or_default().push((path.clone(), *leaf));
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(step, group)| {
+            let node = match group.as_slice() {
+                [(path, leaf)] if path.len() == depth + 1 => match leaf {
+                    Leaf::Column(i) => Node::Column(*i),
+                    Leaf::CategoryUid => Node::CategoryUid,
+                    Leaf::TypeUid => Node::TypeUid,
+                    Leaf::Version => Node::Version,
+                    Leaf::HashAlgorithm => Node::HashAlgorithm,
+                },
+                group => Node::Object(tree(group, depth + 1)),
+            };
+            (step.to_owned(), node)
+        })
+        .collect()
+}
+
+impl Observation<'_> {
+    /// Appends the event as one line of JSON, without the line break.
+    pub(super) fn write_line(self, out: &mut Vec<u8>) {
+        if !self.event.rest.is_empty() {
+            // Fields beyond the columns have to be merged in; rare enough to take the long way.
+            if serde_json::to_writer(&mut *out, &self.into_event()).is_err() {
+                // A `Vec` takes every write, and an event has text for keys only.
+                out.clear();
+            }
+            return;
+        }
+        let mut cells = Vec::with_capacity(COLUMNS.len());
+        self.event.for_each_cell(|_, cell| cells.push(cell));
+        let writer = Writer {
+            event: &self.event,
+            cells: &cells,
+            request_headers: &self.request_headers,
+            response_headers: &self.response_headers,
+        };
+        out.push(b'{');
+        writer.fields(&TREE, out, &mut false);
+        out.push(b'}');
+    }
+}
+
+struct Writer<'e> {
+    event: &'e Event,
+    cells: &'e [Cell<'e>],
+    request_headers: &'e [(&'e str, Cow<'e, str>)],
+    response_headers: &'e [(&'e str, Cow<'e, str>)],
+}
+
+impl Writer<'_> {
+    fn fields(&self, fields: &[(String, Node)], out: &mut Vec<u8>, some: &mut bool) {
+        for (name, node) in fields {
+            let start = out.len();
+            if *some {
+                out.push(b',');
+            }
+            out.push(b'"');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            let written = match node {
+                Node::Object(fields) => {
+                    out.push(b'{');
+                    let mut some = false;
+                    self.fields(fields, out, &mut some);
+                    out.push(b'}');
+                    some
+                }
+                Node::Column(i) => self.column(*i, out),
+                Node::CategoryUid => number(self.event.class_uid / 1000, out),
+                Node::TypeUid => number(self.event.class_uid * 100 + self.event.activity_id, out),
+                Node::Version => text(OCSF_VERSION, out),
+                // 3 is SHA-256 in OCSF's fingerprint object.
+                Node::HashAlgorithm => self.event.raw_sha256.is_some() && number(3, out),
+            };
+            if written {
+                *some = true;
+            } else {
+                out.truncate(start);
+            }
+        }
+    }
+
+    fn column(&self, i: usize, out: &mut Vec<u8>) -> bool {
+        let column = COLUMNS.get(i).map(|c| c.name);
+        match column {
+            Some("request_headers") => return headers(self.request_headers, out),
+            Some("response_headers") => return headers(self.response_headers, out),
+            Some("received") if self.event.received == 0 => return false,
+            _ => {}
+        }
+        match self.cells.get(i) {
+            None | Some(Cell::Null) => false,
+            Some(Cell::Text(value)) => text(value, out),
+            Some(Cell::Int(value)) => number(*value, out),
+            Some(Cell::Bool(value)) => {
+                out.extend_from_slice(if *value { b"true" } else { b"false" });
+                true
+            }
+            Some(Cell::Json(value)) => serde_json::to_writer(&mut *out, value).is_ok(),
+            Some(Cell::Uuid(id)) => {
+                let mut buffer = uuid::Uuid::encode_buffer();
+                text(id.hyphenated().encode_lower(&mut buffer), out)
+            }
+        }
+    }
+}
+
+fn headers(headers: &[(&str, Cow<'_, str>)], out: &mut Vec<u8>) -> bool {
+    if headers.is_empty() {
+        return false;
+    }
+    out.push(b'[');
+    for (i, (name, value)) in headers.iter().enumerate() {
+        out.extend_from_slice(if i == 0 { b"{\"name\":" } else { b",{\"name\":" });
+        text(name, out);
+        out.extend_from_slice(b",\"value\":");
+        text(value, out);
+        out.push(b'}');
+    }
+    out.push(b']');
+    true
+}
+
+fn number(value: i64, out: &mut Vec<u8>) -> bool {
+    // 20 digits and a sign hold any i64.
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        if let Some(digit) = digits.get_mut(at) {
+            *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        }
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(digits.get(at..).unwrap_or_default());
+    true
+}
+
+/// A JSON string (RFC 8259 §7), escaped as serde_json does.
+fn text(value: &str, out: &mut Vec<u8>) -> bool {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
+    let bytes = value.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    let mut copied = 0;
+    for (i, byte) in bytes.iter().enumerate() {
+        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(bytes.get(copied..i).unwrap_or_default());
+        copied = i + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0C => out.extend_from_slice(b"\\f"),
+            control => {
+                out.extend_from_slice(b"\\u00");
+                for nibble in [control >> 4, control & 15] {
+                    out.push(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+                }
+            }
+        }
+    }
+    out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
+    out.push(b'"');
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn the_line_is_what_to_ocsf_says() {
+        let mut event = Event {
+            id: uuid::Uuid::from_u128(7),
+            time: -5,
+            class_uid: 4002,
+            activity_id: 6,
+            severity_id: 1,
+            raw_sha256: Some("ab".to_owned()),
+            request_truncated: Some(false),
+            latency_ms: Some(i64::MIN),
+            response_personal_data: Some(json!({"email": 2})),
+            request_body: Some("\u{0}\u{1f}\"\\\n\r\t\u{8}\u{c}\u{7f}한😀".to_owned()),
+            ..Event::default()
+        };
+        let line = |event: &Event| {
+            let mut out = Vec::new();
+            let headers = vec![("a", Cow::Borrowed("1\"")), ("b", Cow::Borrowed(""))];
+            Observation { event: event.clone(), request_headers: headers, response_headers: Vec::new() }
+                .write_line(&mut out);
+            serde_json::from_slice::<Value>(&out).unwrap()
+        };
+        let mut expected = event.clone();
+        expected.request_headers = Some(json!([{"name": "a", "value": "1\""}, {"name": "b", "value": ""}]));
+        assert_eq!(line(&event), expected.to_ocsf());
+        event.rest.insert("x".to_owned(), json!(1));
+        expected.rest.insert("x".to_owned(), json!(1));
+        assert_eq!(line(&event), expected.to_ocsf());
+    }
+}
