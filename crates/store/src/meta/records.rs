@@ -3,18 +3,16 @@
 use super::{MetaError, Read, Result, Tx, count, document, to_json};
 use rusqlite::types::Value;
 use schema::{
-    Action, ActionState, Entity, Finding, Incident, IncidentStatus, Leaf, Severity, StoryStep,
-    TenantId, Timestamp,
+    Action, ActionState, Entity, Finding, Incident, IncidentStatus, Leaf, Severity, TenantId,
+    Timestamp,
 };
-use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// What the engines made of a batch: written together, with its leaves, or not at all.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
     pub findings: Vec<Finding>,
-    /// As the grouper sees them. What people did to the stored one (status, assignee,
-    /// classification, comments, notes) stays as they left it.
+    /// As they now stand, people's part included: whoever writes them is the one who holds them.
     pub incidents: Vec<Incident>,
     pub actions: Vec<Action>,
     pub leaves: Vec<Leaf>,
@@ -22,12 +20,10 @@ pub struct Change {
     pub restrictions_changed: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Recorded {
     /// The tenant's restriction version after the commit.
     pub restriction_version: u64,
-    /// The incidents as stored, people's part included.
-    pub incidents: Vec<Incident>,
 }
 
 /// Where a page ended: the next one starts after this record.
@@ -174,14 +170,8 @@ impl Tx<'_> {
         for finding in &change.findings {
             self.put_finding(tenant, finding)?;
         }
-        let mut recorded = Recorded::default();
         for incident in &change.incidents {
-            let merged = match self.incident(tenant, incident.id)? {
-                Some(stored) => merge(stored, incident.clone()),
-                None => incident.clone(),
-            };
-            self.put_incident(tenant, &merged)?;
-            recorded.incidents.push(merged);
+            self.put_incident(tenant, incident)?;
         }
         for action in &change.actions {
             self.put_action(tenant, action)?;
@@ -193,8 +183,7 @@ impl Tx<'_> {
                 (tenant.as_str(),),
             )?;
         }
-        recorded.restriction_version = self.restriction_version(tenant)?;
-        Ok(recorded)
+        Ok(Recorded { restriction_version: self.restriction_version(tenant)? })
     }
 
     /// Changes an incident as a person does, against what is stored now.
@@ -284,23 +273,6 @@ impl Tx<'_> {
             )?;
         }
         Ok(())
-    }
-}
-
-/// The engine's view with the people's part of `stored`.
-fn merge(stored: Incident, engine: Incident) -> Incident {
-    let key = |step: &StoryStep| (step.time, step.subject, step.code.clone());
-    let mut story: BTreeMap<_, StoryStep> =
-        stored.story.into_iter().map(|step| (key(&step), step)).collect();
-    story.extend(engine.story.into_iter().map(|step| (key(&step), step)));
-    Incident {
-        story: story.into_values().collect(),
-        updated: stored.updated.max(engine.updated),
-        status: stored.status,
-        assignee: stored.assignee,
-        classification: stored.classification,
-        comments: stored.comments,
-        ..engine
     }
 }
 

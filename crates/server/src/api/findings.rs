@@ -1,0 +1,67 @@
+//! Findings: what the rules said.
+
+use super::extract::{Json, Page, Params, Path, list, page_size, read_cursor, read_time, word};
+use crate::app::{App, Blocking};
+use crate::identity::Caller;
+use crate::problem::Problem;
+use axum::extract::State;
+use schema::Finding;
+use serde::Deserialize;
+use store::meta::FindingFilter;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FindingQuery {
+    /// The rule, by name.
+    pub rule: Option<String>,
+    /// `informational`, `low`, `medium`, `high` or `critical`, and above.
+    pub severity: Option<String>,
+    /// `kind:value`.
+    pub entity: Option<String>,
+    /// From this time on (RFC 3339 or milliseconds).
+    pub since: Option<String>,
+    /// Before this time.
+    pub until: Option<String>,
+    /// `next` of the page before.
+    pub after: Option<String>,
+    /// 1 to 500; 50 by default.
+    pub limit: Option<usize>,
+}
+
+/// Findings, newest first.
+#[utoipa::path(get, path = "/api/v1/findings", tag = "incidents", params(FindingQuery),
+    responses((status = 200, body = Page<Finding>), (status = "default", description = "problem", body = Problem)))]
+pub async fn list_findings(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    Params(query): Params<FindingQuery>,
+) -> Result<Json<Page<Finding>>, Problem> {
+    let limit = page_size(query.limit)?;
+    let filter = FindingFilter {
+        rule: query.rule,
+        severity_min: list("severity", query.severity.as_deref(), word)?.into_iter().next(),
+        entity: list("entity", query.entity.as_deref(), |t| t.parse().ok())?.into_iter().next(),
+        since: read_time("since", query.since.as_deref())?,
+        until: read_time("until", query.until.as_deref())?,
+        after: read_cursor(query.after.as_deref())?,
+        limit: limit + 1,
+    };
+    let found =
+        app.meta.blocking(move |m| m.read(|read| read.findings(&caller.tenant, &filter))).await?;
+    Ok(Json(Page::of(found, limit, |finding| (finding.time, finding.id))))
+}
+
+/// One finding.
+#[utoipa::path(get, path = "/api/v1/findings/{id}", tag = "incidents", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Finding), (status = "default", description = "problem", body = Problem)))]
+pub async fn one(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Finding>, Problem> {
+    let found = app.meta.blocking(move |m| m.read(|read| read.finding(&caller.tenant, id))).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("finding", id))
+}

@@ -1,0 +1,81 @@
+//! The API's description, from the code that serves it.
+
+use super::{
+    actions, audit, entities, events, export, findings, gateway, health, incidents, intake, login,
+    metrics, policies, tenants, tokens, users,
+};
+use crate::identity::guard::COOKIE;
+use crate::problem::Problem;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use std::sync::OnceLock;
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::{Modify, OpenApi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Plura API",
+        description = "Errors are problem+json (RFC 9457) with a permanent `code` and a `hint`. Times are milliseconds since 1970 (UTC). The credential decides the tenant; a person with several chooses with `Plura-Tenant`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        health::healthz, health::readyz, health::details, metrics::metrics, document,
+        login::login, login::logout, login::password, login::me,
+        tenants::list, tenants::create, tenants::update,
+        users::list, users::create, users::update, users::remove,
+        tokens::list, tokens::create, tokens::revoke,
+        events::search, events::one, events::reveal, events::query,
+        findings::list_findings, findings::one,
+        incidents::list_incidents, incidents::one, incidents::update, incidents::comment,
+        export::export,
+        actions::list_actions, actions::one, actions::approve, actions::reject, actions::undo, actions::extend,
+        entities::one, entities::timeline, entities::restrictions,
+        policies::current, policies::replace, policies::check, policies::history, policies::version,
+        audit::list, audit::checkpoint, audit::proof,
+        intake::events, intake::logs,
+        gateway::restrictions, gateway::applied, gateway::loss,
+    ),
+    components(schemas(Problem)),
+    modifiers(&Security)
+)]
+pub struct Api;
+
+/// Session cookie or bearer token, unless a route says otherwise.
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        let cookie = ApiKey::Cookie(ApiKeyValue::new(COOKIE));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("token", SecurityScheme::Http(bearer));
+        api.security = Some(
+            ["session", "token"]
+                .map(|name| SecurityRequirement::new(name, Vec::<String>::new()))
+                .to_vec(),
+        );
+    }
+}
+
+fn text() -> Result<&'static str, Problem> {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    if let Some(text) = TEXT.get() {
+        return Ok(text);
+    }
+    let text = Api::openapi().to_json().map_err(|cause| Problem::internal(&cause))?;
+    Ok(TEXT.get_or_init(|| text))
+}
+
+/// This description, as OpenAPI 3.1.
+#[utoipa::path(get, path = "/api/openapi.json", tag = "health", security(()),
+    responses((status = 200, body = Object, content_type = "application/json")))]
+pub async fn document() -> Result<Response, Problem> {
+    let mut response = text()?.into_response();
+    let media = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, media);
+    Ok(response)
+}

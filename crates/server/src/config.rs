@@ -1,0 +1,237 @@
+//! `server.yaml`: where to listen, where to keep data, whom to hear.
+
+use normalize::Format;
+use schema::{Diagnostic, TenantId};
+use serde::Deserialize;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// Everything has a default but nothing is guessed: an unknown key is an error.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The API's address. Only this machine by default.
+    pub listen: SocketAddr,
+    /// The data folder; created at first start, readable by this user only.
+    pub data: PathBuf,
+    pub tls: Tls,
+    pub sessions: Sessions,
+    pub limits: Limits,
+    pub syslog: Vec<SyslogListener>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// PEM chain; with `key`. Without them a self-signed certificate is made in `<data>/tls`.
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    /// Names the self-signed certificate is for.
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sessions {
+    /// A session nobody uses ends after this.
+    pub idle_minutes: u32,
+    /// Any session ends after this.
+    pub absolute_hours: u32,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Intake body on the wire.
+    pub intake_bytes_max: usize,
+    /// Intake body after decompression.
+    pub intake_decoded_bytes_max: usize,
+    /// Any other body.
+    pub body_bytes_max: usize,
+    /// Connections at once; more wait in the kernel's queue.
+    pub connections_max: usize,
+    /// Requests at once; more are answered 503.
+    pub requests_max: usize,
+    /// From the last header to the answer. Long polls have their own.
+    pub request_timeout_secs: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyslogListener {
+    /// The source its events carry.
+    pub name: String,
+    pub protocol: SyslogProtocol,
+    pub listen: SocketAddr,
+    /// Whose events these are; nothing in a message can change that.
+    pub tenant: TenantId,
+    #[serde(default = "syslog_format", deserialize_with = "format")]
+    pub format: Format,
+    #[serde(default)]
+    pub site: Option<String>,
+    /// For RFC 3164 times, which carry no zone.
+    #[serde(default)]
+    pub utc_offset_secs: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SyslogProtocol {
+    Udp,
+    Tcp,
+    /// With the server's certificate.
+    Tls,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8443)),
+            data: PathBuf::from("plura-data"),
+            tls: Tls::default(),
+            sessions: Sessions::default(),
+            limits: Limits::default(),
+            syslog: Vec::new(),
+        }
+    }
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Tls {
+            cert: None,
+            key: None,
+            names: ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into(),
+        }
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        // OWASP Session Management Cheat Sheet: idle 15–30 minutes and an absolute limit of 4–8 hours
+        // for ordinary applications; a working day fits people on shift.
+        Sessions { idle_minutes: 30, absolute_hours: 10 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            intake_bytes_max: 16 << 20,
+            intake_decoded_bytes_max: 64 << 20,
+            body_bytes_max: 1 << 20,
+            connections_max: 4096,
+            requests_max: 512,
+            request_timeout_secs: 60,
+        }
+    }
+}
+
+fn syslog_format() -> Format {
+    Format::Syslog
+}
+
+fn format<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Format, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+impl Config {
+    pub fn load(path: &Path) -> Result<Config, Diagnostic> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|cause| {
+            Diagnostic::new("config-unreadable", &name, format!("cannot read `{name}`: {cause}"))
+                .hint("check the path and its permissions; `plura config example` prints one to start from")
+        })?;
+        Config::parse(&name, &text)
+    }
+
+    /// Reads YAML; relative paths stay relative to the working folder.
+    pub fn parse(file_name: &str, text: &str) -> Result<Config, Diagnostic> {
+        let config: Config = if text.trim().is_empty() {
+            Config::default()
+        } else {
+            serde_saphyr::from_str(text).map_err(|error| syntax(file_name, &error))?
+        };
+        config.check(file_name)?;
+        Ok(config)
+    }
+
+    fn check(&self, file_name: &str) -> Result<(), Diagnostic> {
+        let fault = |message: String, hint: &str| {
+            Err(Diagnostic::new("config-invalid", file_name, message).hint(hint))
+        };
+        if self.tls.cert.is_some() != self.tls.key.is_some() {
+            return fault(
+                "`tls.cert` and `tls.key` come together".to_owned(),
+                "give both, or neither for a self-signed certificate",
+            );
+        }
+        let limits = [
+            ("limits.intake_bytes_max", self.limits.intake_bytes_max),
+            ("limits.intake_decoded_bytes_max", self.limits.intake_decoded_bytes_max),
+            ("limits.body_bytes_max", self.limits.body_bytes_max),
+            ("limits.connections_max", self.limits.connections_max),
+            ("limits.requests_max", self.limits.requests_max),
+            (
+                "limits.request_timeout_secs",
+                usize::try_from(self.limits.request_timeout_secs).unwrap_or(usize::MAX),
+            ),
+            ("sessions.idle_minutes", self.sessions.idle_minutes as usize),
+            ("sessions.absolute_hours", self.sessions.absolute_hours as usize),
+        ];
+        if let Some((name, _)) = limits.iter().find(|(_, value)| *value == 0) {
+            return fault(format!("`{name}` is 0"), "leave it out for the default");
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for listener in &self.syslog {
+            if listener.name.is_empty() || !names.insert(&listener.name) {
+                return fault(
+                    format!("syslog listener `{}` needs a name of its own", listener.name),
+                    "its events carry the name as their source; two would mix their numbering",
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn syntax(file_name: &str, error: &serde_saphyr::Error) -> Diagnostic {
+    let place = match error.location() {
+        Some(at) => format!("{file_name}:{}:{}", at.line(), at.column()),
+        None => file_name.to_owned(),
+    };
+    // The first line is the fault; the rest is an excerpt, which may hold what the file keeps secret.
+    let message = error.to_string().lines().next().unwrap_or("not YAML").to_owned();
+    Diagnostic::new("config-invalid", place, message)
+        .hint("docs/api.md lists every key of `server.yaml` with its default")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_listen_on_this_machine_only() {
+        let config = Config::parse("server.yaml", "").unwrap();
+        assert!(config.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_its_place() {
+        let fault = Config::parse("server.yaml", "data: /tmp/x\nlimits:\n  body_max: 3\n");
+        let fault = fault.unwrap_err();
+        assert!(fault.place.starts_with("server.yaml:3:"), "{fault}");
+        assert!(fault.message.contains("body_max"), "{fault}");
+        assert!(fault.hint.is_some());
+    }
+
+    #[test]
+    fn half_a_certificate_and_twin_listeners_are_refused() {
+        assert!(Config::parse("s", "tls: { cert: a.pem }").is_err());
+        let twin = "{ name: fw, protocol: udp, listen: '127.0.0.1:0', tenant: default }";
+        assert!(Config::parse("s", &format!("syslog: [{twin}]")).is_ok());
+        assert!(Config::parse("s", &format!("syslog: [{twin}, {twin}]")).is_err());
+        assert!(Config::parse("s", "limits: { requests_max: 0 }").is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! Who asks: passwords, sessions, API tokens, and the guard in front of every route.
+
+pub mod guard;
+pub mod lockout;
+pub mod owner;
+pub mod password;
+pub mod secrets;
+
+pub use guard::{Caller, Principal};
