@@ -85,14 +85,7 @@ impl Scan {
 /// Finds secrets among the words of a text.
 pub(super) fn find_options(text: &str, ranges: &mut Vec<(usize, usize)>) {
     let bytes = text.as_bytes();
-    let options = memchr::memmem::find(bytes, b" -").is_some();
-    let schemes = || {
-        memchr::memmem::find(bytes, b"earer ").is_some()
-            || memchr::memmem::find(bytes, b"asic ").is_some()
-            || memchr::memmem::find(bytes, b"EARER ").is_some()
-            || memchr::memmem::find(bytes, b"ASIC ").is_some()
-    };
-    if !options && !schemes() {
+    if !may_hold_options(bytes) {
         return;
     }
     let mut scan = Scan::new();
@@ -106,6 +99,20 @@ pub(super) fn find_options(text: &str, ranges: &mut Vec<(usize, usize)>) {
         }
         from = end;
     }
+}
+
+/// Whether ` -x`, `Bearer ` or `Basic ` is anywhere; most lines have none and are done.
+fn may_hold_options(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b' ', bytes).any(|space| {
+        let ends = |word: &[u8]| {
+            let start = space.saturating_sub(word.len());
+            bytes.get(start..space).is_some_and(|before| before.eq_ignore_ascii_case(word))
+        };
+        match (bytes.get(space + 1), bytes.get(space + 2)) {
+            (Some(b'-'), Some(next)) => !next.is_ascii_whitespace(),
+            _ => ends(b"bearer") || ends(b"basic"),
+        }
+    })
 }
 
 /// The next word; quotes keep spaces together.
