@@ -161,9 +161,9 @@ impl Package {
             files.push((role.file(), of_role.flat_map(|(_, _, value)| line(value)).collect()));
         }
         let mut proofs = Vec::new();
-        for (index, leaf) in &leaves {
-            let proof = ledger.prove(*index)?;
-            let path: Vec<String> = proof.path.iter().map(|hash| BASE64.encode(&hash.0)).collect();
+        let paths = ledger.paths(leaves.iter().map(|(index, _)| *index))?;
+        for ((index, leaf), path) in leaves.iter().zip(paths) {
+            let path: Vec<String> = path.iter().map(|hash| BASE64.encode(&hash.0)).collect();
             proofs.extend(line(&json!({ "index": index, "leaf": leaf, "proof": path })));
         }
         files.push((LEAVES, proofs));

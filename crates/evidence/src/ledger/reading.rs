@@ -2,11 +2,16 @@
 
 use super::*;
 use crate::merkle::{Nodes, TILE_HEIGHT, root_of};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The tree in the files of a ledger whose state is known.
 struct Tiles<'a> {
     files: &'a Files,
     edge: &'a Edge,
+    /// Tiles read so far: proofs ask for the same few again and again.
+    read: RefCell<BTreeMap<Tile, Rc<[Digest]>>>,
 }
 
 impl Nodes for Tiles<'_> {
@@ -39,11 +44,18 @@ impl Nodes for Tiles<'_> {
 }
 
 impl Tiles<'_> {
-    fn read(&self, place: Tile) -> Result<Vec<Digest>> {
-        self.files
+    fn read(&self, place: Tile) -> Result<Rc<[Digest]>> {
+        if let Some(hashes) = self.read.borrow().get(&place) {
+            return Ok(Rc::clone(hashes));
+        }
+        let hashes: Rc<[Digest]> = self
+            .files
             .read(&place.path(), 256 * tile::HASH_BYTES as u64)?
             .and_then(|bytes| tile::decode_hashes(&bytes, place.width))
-            .ok_or_else(|| Error::damaged(place.path(), "it is missing or not whole"))
+            .ok_or_else(|| Error::damaged(place.path(), "it is missing or not whole"))?
+            .into();
+        self.read.borrow_mut().insert(place, Rc::clone(&hashes));
+        Ok(hashes)
     }
 }
 
@@ -58,6 +70,12 @@ impl Ledger {
         let leaf = self.leaves(index..index + 1)?.pop();
         let leaf = leaf.ok_or(Error::OutOfRange { index, size })?;
         Ok(Proof { index, leaf, path, size })
+    }
+
+    /// The paths of [`Ledger::prove`] for many leaves, each tile read once.
+    pub(crate) fn paths(&self, indices: impl Iterator<Item = u64>) -> Result<Vec<Vec<Digest>>> {
+        let tiles = self.tiles();
+        indices.map(|index| merkle::inclusion_path(&tiles, index, self.len())).collect()
     }
 
     /// That the tree of `old_size` leaves is the beginning of this one (RFC 6962 §2.1.2).
@@ -140,7 +158,7 @@ impl Ledger {
     }
 
     fn tiles(&self) -> Tiles<'_> {
-        Tiles { files: &self.files, edge: &self.state.edge }
+        Tiles { files: &self.files, edge: &self.state.edge, read: RefCell::default() }
     }
 
     fn bundle(&self, index: u64) -> Result<Vec<Vec<u8>>> {

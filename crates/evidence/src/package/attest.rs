@@ -110,4 +110,12 @@ mod tests {
         // Views, logins and the like speak of a record without carrying its digest.
         assert_eq!(judge(Role::Incident, &[leaf(2, "evidence-view", old)], new), Judgement::NoLeaf);
     }
+
+    #[test]
+    fn the_kinds_are_those_of_the_ledger() {
+        for kind in Role::ALL.iter().flat_map(|role| role.kinds()).chain(&["export"]) {
+            let known: Result<schema::LeafKind, _> = serde_json::from_value((*kind).into());
+            assert!(known.is_ok(), "{kind}");
+        }
+    }
 }
