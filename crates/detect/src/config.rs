@@ -84,7 +84,7 @@ config! {
 
 config! {
     /// How much is remembered: with these defaults 1,000,000 entities in less than 1 GiB (docs/detections.md).
-    /// The least recently seen is forgotten first.
+    /// One not seen for long is forgotten first.
     LimitConfig {
         /// Accounts (per site or host); about 380 bytes each.
         accounts: usize = 350_000,
@@ -92,16 +92,16 @@ config! {
         credentials: usize = 100_000,
         /// Sessions without account, and anonymous visitors; about 100 bytes each.
         visitors: usize = 350_000,
-        /// Addresses that log in somewhere; about 330 bytes each.
+        /// Addresses and their networks that log in somewhere; about 330 bytes each, in an attack up to 1.5 KiB more.
         sources: usize = 180_000,
-        /// Endpoints; about 2 KiB each.
+        /// Endpoints; about 1 KiB each, busy ones up to 4 KiB more.
         endpoints: usize = 20_000,
         /// Who walks through which endpoint, this window; about 170 bytes and up to 512 more each.
         walks: usize = 150_000,
-        /// Suspicious beginnings whose event ids are kept; up to 3 KiB each.
-        trails: usize = 32_768,
-        /// Findings that may still grow; about 4 KiB each.
-        findings: usize = 8_192,
+        /// Suspicious beginnings whose event ids and companions are kept; up to 7 KiB each.
+        trails: usize = 16_384,
+        /// Findings that may still grow; up to 12 KiB each.
+        findings: usize = 4_096,
         /// Processes remembered, over all hosts; about 100 bytes each.
         processes: usize = 65_536,
     }

@@ -1,10 +1,11 @@
-//! A bounded map from keys to state: full, it forgets the least recently seen.
+//! A bounded map from keys to state: full, it forgets one not seen for long.
 
 use crate::hash::Key;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-const NONE: u32 = u32::MAX;
+/// Places looked at for one not seen lately before the one at hand must go: bounds the cost of forgetting.
+const LOOKS_MAX: usize = 256;
 
 /// Keys are keyed hashes already; hashing them again would add nothing.
 #[derive(Default)]
@@ -26,65 +27,73 @@ impl Hasher for AsIs {
 
 struct Node<V> {
     key: Key,
-    newer: u32,
-    older: u32,
+    /// Seen since the hand last came by.
+    seen: bool,
     value: V,
 }
 
-/// Eviction follows the order in which keys were touched, so the same input forgets the same keys.
+/// Forgets by second chance (CLOCK: Corbató 1968), which keeps what a list of recent use would keep
+/// without touching neighbours at every look. The same input forgets the same keys.
 ///
-/// The hash map is only ever asked for one key; walking goes along the list, newest first.
+/// The hash map is only ever asked for one key; walking goes by place.
 pub(crate) struct Table<V> {
     places: HashMap<Key, u32, BuildHasherDefault<AsIs>>,
     nodes: Vec<Node<V>>,
-    newest: u32,
-    oldest: u32,
+    hand: usize,
     capacity: usize,
     evicted: u64,
 }
 
 #[expect(
     clippy::indexing_slicing,
-    reason = "places and links hold only indexes of `nodes`, which never shrinks"
+    reason = "`places` holds only indexes of `nodes`, which never shrinks, and the hand is taken modulo its length"
 )]
 impl<V> Table<V> {
-    /// `capacity` is at least 1 and below 2^32 - 1.
+    /// `capacity` is at least 1 and below 2^32.
     pub(crate) fn new(capacity: usize) -> Self {
         Table {
             places: HashMap::default(),
             nodes: Vec::new(),
-            newest: NONE,
-            oldest: NONE,
-            capacity: capacity.clamp(1, NONE as usize - 1),
+            hand: 0,
+            capacity: capacity.clamp(1, u32::MAX as usize),
             evicted: 0,
         }
     }
 
-    /// The state of `key`, made new if unknown, and now the most recently seen.
+    /// The state of `key`, made new if unknown, and now seen.
     pub(crate) fn touch(&mut self, key: Key, make: impl FnOnce() -> V) -> &mut V {
         if let Some(&place) = self.places.get(&key) {
-            if self.newest != place {
-                self.unlink(place);
-                self.link(place);
-            }
-            return &mut self.nodes[place as usize].value;
+            let node = &mut self.nodes[place as usize];
+            node.seen = true;
+            return &mut node.value;
         }
         let place = if self.nodes.len() < self.capacity {
-            self.nodes.push(Node { key, newer: NONE, older: NONE, value: make() });
-            (self.nodes.len() - 1) as u32
+            self.nodes.push(Node { key, seen: false, value: make() });
+            self.nodes.len() - 1
         } else {
-            let place = self.oldest;
-            self.unlink(place);
-            self.places.remove(&self.nodes[place as usize].key);
+            let place = self.unseen();
             self.evicted += 1;
-            let node = &mut self.nodes[place as usize];
-            node.key = key;
-            node.value = make();
+            let node = &mut self.nodes[place];
+            self.places.remove(&node.key);
+            *node = Node { key, seen: false, value: make() };
             place
         };
-        self.places.insert(key, place);
-        self.link(place);
-        &mut self.nodes[place as usize].value
+        self.places.insert(key, place as u32);
+        &mut self.nodes[place].value
+    }
+
+    /// The next place not seen since the hand last passed.
+    fn unseen(&mut self) -> usize {
+        for _ in 0..LOOKS_MAX {
+            let place = self.hand % self.nodes.len();
+            self.hand = place + 1;
+            if !std::mem::take(&mut self.nodes[place].seen) {
+                return place;
+            }
+        }
+        let place = self.hand % self.nodes.len();
+        self.hand = place + 1;
+        place
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&V> {
@@ -113,36 +122,9 @@ impl<V> Table<V> {
         self.nodes.capacity() * size_of::<Node<V>>() + self.places.capacity() * 17
     }
 
-    /// Visits every state, most recently seen first.
+    /// Visits every state, by place.
     pub(crate) fn for_each_mut(&mut self, mut visit: impl FnMut(&mut V)) {
-        let mut place = self.newest;
-        while place != NONE {
-            let node = &mut self.nodes[place as usize];
-            visit(&mut node.value);
-            place = node.older;
-        }
-    }
-
-    fn unlink(&mut self, place: u32) {
-        let (newer, older) = (self.nodes[place as usize].newer, self.nodes[place as usize].older);
-        match newer {
-            NONE => self.newest = older,
-            newer => self.nodes[newer as usize].older = older,
-        }
-        match older {
-            NONE => self.oldest = newer,
-            older => self.nodes[older as usize].newer = newer,
-        }
-    }
-
-    fn link(&mut self, place: u32) {
-        self.nodes[place as usize].older = self.newest;
-        self.nodes[place as usize].newer = NONE;
-        match self.newest {
-            NONE => self.oldest = place,
-            newest => self.nodes[newest as usize].newer = place,
-        }
-        self.newest = place;
+        self.nodes.iter_mut().for_each(|node| visit(&mut node.value));
     }
 }
 
@@ -151,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_recently_seen_is_forgotten() {
+    fn one_not_seen_for_long_is_forgotten() {
         let mut table = Table::new(2);
         *table.touch(1, || 0) += 1;
         *table.touch(2, || 0) += 2;
@@ -160,6 +142,6 @@ mod tests {
         assert_eq!((table.get(1), table.get(2), table.get(3)), (Some(&11), None, Some(&3)));
         let mut seen = Vec::new();
         table.for_each_mut(|value| seen.push(*value));
-        assert_eq!((seen, table.evicted(), table.len()), (vec![3, 11], 1, 2));
+        assert_eq!((seen, table.evicted(), table.len()), (vec![11, 3], 1, 2));
     }
 }

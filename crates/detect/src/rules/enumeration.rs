@@ -63,24 +63,35 @@ impl Detector {
             most
         };
 
-        let usual = match actor.0 {
-            EntityKind::Credential => self.credentials.get_mut(actor.1).and_then(|state| {
-                state.history.reach(credential::OBJECTS, objects, seen.time, learning);
-                state.history.expected(credential::OBJECTS, seen.time, learning)
-            }),
-            EntityKind::Account => self.accounts.get_mut(actor.1).and_then(|state| {
-                state.history.reach(account::OBJECTS, objects, seen.time, learning);
-                state.history.expected(account::OBJECTS, seen.time, learning)
-            }),
-            _ => None,
-        };
-        if grew {
-            let state = self.endpoints.touch(endpoint, || Endpoint::new(seen.time, learning));
-            state.objects.climb(before, after, seen.time);
-        }
-        if !grew || objects < config.denied_objects_min {
+        if !grew {
             return;
         }
+        let state = self.endpoints.touch(endpoint, || Endpoint::new(seen.time, learning));
+        state.objects.climb(before, after, seen.time);
+        match actor.0 {
+            EntityKind::Credential => {
+                self.credentials.get_mut(actor.1).into_iter().for_each(|state| {
+                    state.history.reach(credential::OBJECTS, objects, seen.time, learning);
+                })
+            }
+            EntityKind::Account => self.accounts.get_mut(actor.1).into_iter().for_each(|state| {
+                state.history.reach(account::OBJECTS, objects, seen.time, learning);
+            }),
+            _ => {}
+        }
+        if objects < config.denied_objects_min {
+            return;
+        }
+        let usual =
+            match actor.0 {
+                EntityKind::Credential => self.credentials.get(actor.1).and_then(|state| {
+                    state.history.expected(credential::OBJECTS, seen.time, learning)
+                }),
+                EntityKind::Account => self.accounts.get(actor.1).and_then(|state| {
+                    state.history.expected(account::OBJECTS, seen.time, learning)
+                }),
+                _ => None,
+            };
         let denied = now.denied.union_count(&old.denied);
         let denied_share = share(denied, objects);
         let guessing = denied_share >= config.denied_share_min;

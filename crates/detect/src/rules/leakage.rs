@@ -32,7 +32,14 @@ impl Detector {
                 Some(state) => {
                     let personal = sum(&state.usage);
                     state.history.reach(credential::PERSONAL, personal, seen.time, learning);
-                    (personal, state.history.expected(credential::PERSONAL, seen.time, learning))
+                    (
+                        personal,
+                        (personal >= config.personal_min)
+                            .then(|| {
+                                state.history.expected(credential::PERSONAL, seen.time, learning)
+                            })
+                            .flatten(),
+                    )
                 }
                 None => return,
             },
@@ -40,7 +47,12 @@ impl Detector {
                 Some(state) => {
                     let personal = sum(&state.usage);
                     state.history.reach(account::PERSONAL, personal, seen.time, learning);
-                    (personal, state.history.expected(account::PERSONAL, seen.time, learning))
+                    (
+                        personal,
+                        (personal >= config.personal_min)
+                            .then(|| state.history.expected(account::PERSONAL, seen.time, learning))
+                            .flatten(),
+                    )
                 }
                 None => return,
             },
