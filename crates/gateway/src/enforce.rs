@@ -132,6 +132,17 @@ impl Set {
     }
 }
 
+/// An address has one spelling here, however it was written.
+fn canonical(restriction: &Restriction) -> String {
+    let value = &restriction.target.value;
+    match value.parse::<std::net::IpAddr>() {
+        Ok(address) if restriction.target.kind == EntityKind::Address => {
+            address.to_canonical().to_string()
+        }
+        _ => value.clone(),
+    }
+}
+
 trait InForce {
     fn in_force(&self, site: &str, now: Timestamp) -> bool;
 }
@@ -197,7 +208,7 @@ impl Enforcer {
             });
             let place = EntityKind::ALL.iter().position(|k| *k == restriction.target.kind);
             if let Some(map) = place.and_then(|p| set.index.get_mut(p)) {
-                map.entry(restriction.target.value.clone())
+                map.entry(canonical(restriction))
                     .or_default()
                     .push(Entry { restriction: restriction.clone(), bucket });
             }

@@ -53,13 +53,12 @@ impl Gateway {
     /// Binds, starts the workers and returns. Every fault of the configuration is told.
     pub fn start_with(
         config: Config,
-        evidence: Arc<dyn Evidence>,
+        evidence: Evidence,
     ) -> Result<GatewayHandle, Vec<Diagnostic>> {
         let faults = config.faults("gateway.yaml");
         if !faults.is_empty() {
             return Err(faults);
         }
-        evidence.prepare(&config)?();
         let live = Live::build(config.clone(), None)?;
         let enforcer = Arc::new(Enforcer::new());
         let shared =
@@ -169,7 +168,6 @@ impl GatewayHandle {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let evidence = self.shared.evidence.prepare(&config)?;
         let live = Live::build(config.clone(), Some(&self.shared.live()))?;
         // Everything that can fail happens before anything changes.
         let mut listeners = Vec::new();
@@ -208,7 +206,6 @@ impl GatewayHandle {
             running.listeners = left;
             return Err(faults);
         }
-        evidence();
         self.shared.replace_live(live);
         changes.into_iter().for_each(|change| change());
         running.listeners =
@@ -248,7 +245,7 @@ impl GatewayHandle {
             if control.join().is_err() {
                 tracing::error!("the control thread ended by a panic");
             }
-            self.shared.evidence.stop();
+            self.shared.evidence.recorder.stop();
         }
     }
 

@@ -1,3 +1,4 @@
+use crate::evidence::{IdentitySpec, ProtectSpec, RouteSpec, SiteSpec};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -18,6 +19,25 @@ pub struct SiteConfig {
     pub fail_grace_secs: u64,
     #[serde(default)]
     pub step_up: Option<StepUpConfig>,
+    /// What requests mean: endpoint, action, outcome, account.
+    #[serde(default)]
+    pub routes: Vec<RouteSpec>,
+    /// Where requests say who they are.
+    #[serde(default)]
+    pub identity: IdentitySpec,
+    /// What is destroyed, masked, kept.
+    #[serde(default)]
+    pub protect: ProtectSpec,
+}
+
+impl SiteConfig {
+    pub fn evidence(&self) -> SiteSpec {
+        SiteSpec {
+            routes: self.routes.clone(),
+            identity: self.identity.clone(),
+            protect: self.protect.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]

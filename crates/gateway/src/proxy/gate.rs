@@ -2,7 +2,7 @@
 
 use super::live::{Live, Site};
 use super::problem::{Problem, code};
-use super::record::OpenExchange;
+use super::record::{OpenExchange, RequestTap};
 use super::refusal::Refusal;
 use super::shared::{Shared, now};
 use crate::config::FailMode;
@@ -44,28 +44,21 @@ pub async fn pass(
     if shared.enforcer.is_empty() {
         return Ok(Passed::Unread(incoming));
     }
-    let mut keys = shared.evidence.request_keys(&site, &open.exchange.request);
-    let passed = if shared.enforcer.restricts_accounts(&site.config.name, received)
-        && shared.evidence.wants_body(&site, &open.exchange.request)
-    {
+    let head = &open.exchange.request;
+    let looks_into_body = shared.enforcer.restricts_accounts(&site.config.name, received)
+        && site.evidence.states_account_in_body(head.method.as_str(), &head.path);
+    let (keys, passed) = if looks_into_body {
         let body = read_login(shared, live, open, incoming).await?;
-        let named = shared.evidence.account_in_body(&site, &open.exchange.request, &body);
-        // The account that is tried counts, whoever the session belongs to.
-        keys.account = named.or(keys.account);
-        Passed::Read(body)
+        let keys = shared.request_keys(&site, &open.exchange.request, Some(&body));
+        (keys, Passed::Read(body))
     } else {
-        Passed::Unread(incoming)
+        (shared.request_keys(&site, head, None), Passed::Unread(incoming))
     };
     match judge(shared, &site, &open.exchange.request, &keys) {
         Verdict::Allow => Ok(passed),
         verdict => {
-            if let (Passed::Read(body), Some(limit)) =
-                (&passed, Some(live.config.limits.body_bytes_max))
-            {
-                let tap = super::record::RequestTap::new(limit);
-                tap.see(body);
-                tap.complete();
-                open.request_tap = Some(tap);
+            if let Passed::Read(body) = &passed {
+                open.request_tap = Some(RequestTap::whole(body, live.config.limits.body_bytes_max));
             }
             Err(hold_back(shared, live, open, &site, &verdict))
         }
@@ -75,7 +68,7 @@ pub async fn pass(
 /// Whether what is already under way has to end.
 pub fn ends(shared: &Shared, open: &OpenExchange) -> bool {
     let head = &open.exchange.request;
-    let keys = shared.evidence.request_keys(open.site(), head);
+    let keys = shared.request_keys(open.site(), head, None);
     let verdict = shared.enforcer.recheck(&keys, now());
     verdict.ends_streams() && !stays_open(open.site(), head, &verdict)
 }

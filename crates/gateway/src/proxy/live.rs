@@ -5,6 +5,7 @@ use super::head::HeadLimits;
 use super::upstream::Upstream;
 use crate::config::{Config, HealthConfig, SiteConfig};
 use crate::enforce::Pattern;
+use crate::evidence;
 use crate::metrics::SiteMetrics;
 use schema::{Diagnostic, Timestamp};
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ pub struct Live {
 /// A protected application, ready to serve.
 pub struct Site {
     pub config: SiteConfig,
+    pub evidence: Arc<evidence::Site>,
     pub upstreams: Vec<Arc<Upstream>>,
     pub step_up_open: Vec<Pattern>,
     pub metrics: Arc<SiteMetrics>,
@@ -63,7 +65,19 @@ impl Live {
                     },
                 }
             }
+            let spec = site_config.evidence();
+            let evidence = match before.filter(|site| site.config.evidence() == spec) {
+                Some(site) => Arc::clone(&site.evidence),
+                None => match evidence::Site::compile(&site_config.name, &spec) {
+                    Ok(site) => Arc::new(site),
+                    Err(mut found) => {
+                        faults.append(&mut found);
+                        continue;
+                    }
+                },
+            };
             let site = Arc::new(Site {
+                evidence,
                 upstreams,
                 step_up_open: site_config.step_up.iter().flat_map(step_up_open).collect(),
                 metrics: before.map(|s| Arc::clone(&s.metrics)).unwrap_or_default(),

@@ -34,6 +34,14 @@ impl RequestTap {
         })
     }
 
+    /// Of a body that was read before.
+    pub fn whole(body: &[u8], limit: usize) -> Arc<Self> {
+        let tap = RequestTap::new(limit);
+        tap.see(body);
+        tap.complete();
+        tap
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut RequestProgress) -> T) -> T {
         act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -157,7 +165,7 @@ impl Drop for OpenExchange {
         if let Some(status) = exchange.status {
             self.site.metrics.answered(status);
         }
-        if !self.shared.evidence.record(&self.site, exchange) {
+        if !self.shared.evidence.recorder.record(&self.site.evidence, exchange) {
             metrics.exchanges_lost.add(1);
         }
     }

@@ -189,10 +189,7 @@ async fn answer(peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Re
             })
         }
         gate::Passed::Read(bytes) => {
-            let tap = RequestTap::new(live.config.limits.body_bytes_max);
-            tap.see(&bytes);
-            tap.complete();
-            open.request_tap = Some(tap);
+            open.request_tap = Some(RequestTap::whole(&bytes, live.config.limits.body_bytes_max));
             RequestBody::Whole(Some(bytes).filter(|b| !b.is_empty()))
         }
     };

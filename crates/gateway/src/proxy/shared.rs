@@ -1,58 +1,45 @@
 //! What all workers of one gateway share.
 
 use super::live::{Live, Site};
-use crate::config::Config;
 use crate::enforce::{Enforcer, RequestKeys};
-use crate::evidence::{Exchange, RequestHead};
+use crate::evidence::{self, Exchange, Keys, RequestHead, SessionBook};
 use crate::metrics::Metrics;
-use schema::{Diagnostic, Timestamp};
+use schema::Timestamp;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The evidence half, as the proxy sees it.
-pub trait Evidence: Send + Sync {
-    /// Takes a finished exchange. Must not block: `false` means it could not take this one.
-    fn record(&self, site: &Site, exchange: Exchange) -> bool;
-
-    /// Whose request it is, by its head.
-    fn request_keys(&self, site: &Site, head: &RequestHead) -> RequestKeys;
-
-    /// Whether the route says that the account stands in the request body.
-    fn wants_body(&self, site: &Site, head: &RequestHead) -> bool;
-
-    /// Makes the parts of a configuration ready that are its own; nothing is in force yet.
-    fn prepare(&self, config: &Config) -> Result<Prepared, Vec<Diagnostic>>;
+/// Takes finished exchanges and keeps them. The proxy knows no more of it.
+pub trait Record: Send + Sync {
+    /// Must not block: `false` means it could not take this one.
+    fn record(&self, site: &Arc<evidence::Site>, exchange: Exchange) -> bool;
 
     /// Appends its metrics.
     fn write_metrics(&self, out: &mut String);
 
     /// Stops; what was recorded is on disk when this returns.
     fn stop(&self);
-
-    /// The account a body names.
-    fn account_in_body(&self, site: &Site, head: &RequestHead, body: &[u8]) -> Option<String>;
 }
 
-/// Puts a prepared configuration in force.
-pub type Prepared = Box<dyn FnOnce() + Send>;
+/// The evidence half of a gateway.
+pub struct Evidence {
+    pub keys: Arc<Keys>,
+    /// Learnt by the recorder from logins, asked by the proxy.
+    pub book: Arc<SessionBook>,
+    pub recorder: Arc<dyn Record>,
+}
 
 pub struct Shared {
     pub gateway: Arc<str>,
     live: RwLock<Arc<Live>>,
     pub enforcer: Arc<Enforcer>,
     pub metrics: Arc<Metrics>,
-    pub evidence: Arc<dyn Evidence>,
+    pub evidence: Evidence,
     pub contact: Contact,
 }
 
 impl Shared {
-    pub fn new(
-        gateway: Arc<str>,
-        live: Live,
-        enforcer: Arc<Enforcer>,
-        evidence: Arc<dyn Evidence>,
-    ) -> Self {
+    pub fn new(gateway: Arc<str>, live: Live, enforcer: Arc<Enforcer>, evidence: Evidence) -> Self {
         Shared {
             gateway,
             live: RwLock::new(Arc::new(live)),
@@ -60,6 +47,21 @@ impl Shared {
             metrics: Arc::new(Metrics::default()),
             evidence,
             contact: Contact::default(),
+        }
+    }
+
+    /// Whose request it is; `body` where it was read for that.
+    pub fn request_keys(&self, site: &Site, head: &RequestHead, body: Option<&[u8]>) -> RequestKeys {
+        let Evidence { keys, book, .. } = &self.evidence;
+        let found = evidence::request_keys(head, body, &site.evidence, keys, book);
+        RequestKeys {
+            site: site.config.name.clone(),
+            credential: found.credential,
+            session: found.session,
+            account: found.account,
+            device: None,
+            address: Some(found.address.to_string()),
+            endpoint: Some(found.endpoint),
         }
     }
 
