@@ -246,6 +246,13 @@ fn number(bytes: &[u8], start: usize, end: usize, out: &mut Vec<Span>) {
     let mut i = 0;
     while i < groups.len() {
         let rest = groups.get(i..).unwrap_or_default();
+        // `0.4111111111111111` is a fraction.
+        let before = i.checked_sub(1).and_then(|b| groups.get(b)).map_or(start, Group::end);
+        let at = rest.first().map_or(start, |g| g.start);
+        if i > 0 && bytes.get(before..at) == Some(b".") && rest.first().is_some_and(|g| g.digits.len() > 6) {
+            i += 1;
+            continue;
+        }
         match judge(bytes, rest) {
             Some((kind, used, from)) => {
                 let end = rest.get(used - 1).map_or(start, Group::end);

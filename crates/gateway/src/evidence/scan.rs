@@ -288,6 +288,17 @@ impl Scanner {
                 }
             }
             None => {
+                // `Password: correct horse battery` on a line of its own is all secret; in the middle of
+                // a sentence the value ends with the word.
+                let line = text.get(..name_start).unwrap_or_default();
+                let begins_line = line.rsplit('\n').next().is_some_and(|head| head.trim().is_empty());
+                if !quoted && separator == Separator::Colon && begins_line {
+                    let rest = text.get(start..).unwrap_or_default();
+                    let end = start + rest.find(['\r', '\n']).unwrap_or(rest.len());
+                    let (start, end) = after_scheme(text, bytes, start, end, true);
+                    out.push(Span { start, end, what: What::Secret });
+                    return;
+                }
                 if !quoted && matches!(separator, Separator::Is | Separator::Colon) {
                     let plain = value.trim_matches(|c: char| !c.is_alphanumeric());
                     if ABOUT.contains(&plain.to_ascii_lowercase().as_str()) {
