@@ -67,9 +67,14 @@ impl Poller {
         let memory = memory.map_err(|fault| vec![fault])?;
         if let Some(restrictions) = memory.as_ref().and_then(Memory::read) {
             shared.enforcer.load(&restrictions);
-            tracing::info!(version = restrictions.version, "restrictions remembered from the last run");
+            tracing::info!(
+                version = restrictions.version,
+                "restrictions remembered from the last run"
+            );
         }
-        let Some(ServerConfig { url, token_file, ca_file }) = &config.server else { return Ok(None) };
+        let Some(ServerConfig { url, token_file, ca_file }) = &config.server else {
+            return Ok(None);
+        };
         let tls = tls::client_config(ca_file.as_deref()).map_err(|fault| vec![fault])?;
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
@@ -170,8 +175,8 @@ impl Poller {
             .await
             .map(|text| Secret::new(text.trim()))
             .map_err(|error| PollError::Token(self.token_file.clone(), error))?;
-        let mut authorization =
-            HeaderValue::try_from(format!("Bearer {}", token.reveal())).map_err(http::Error::from)?;
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.reveal()))
+            .map_err(http::Error::from)?;
         authorization.set_sensitive(true);
         let request = Request::builder()
             .method(method)

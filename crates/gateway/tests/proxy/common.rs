@@ -1,6 +1,5 @@
 //! A gateway, something behind it and something before it, all in one process.
 
-
 use gateway::evidence::{Exchange, Keys, SessionBook, Site};
 use gateway::proxy::shared::{Evidence, Record};
 use gateway::{Config, Gateway, GatewayHandle};
@@ -39,7 +38,6 @@ impl Record for Collector {
 pub struct Running {
     pub handle: GatewayHandle,
     pub collector: Arc<Collector>,
-    pub book: Arc<SessionBook>,
     pub addr: SocketAddr,
 }
 
@@ -59,7 +57,8 @@ pub fn config(upstream: SocketAddr, more: &str, top: &str) -> Config {
 
 pub fn yaml(upstream: SocketAddr, more: &str, top: &str) -> String {
     let limits = if top.contains("limits:") { "" } else { "limits: {shutdown_ms: 500}" };
-    let listeners = if top.contains("listeners:") { "" } else { "listeners: [{address: '127.0.0.1:0'}]" };
+    let listeners =
+        if top.contains("listeners:") { "" } else { "listeners: [{address: '127.0.0.1:0'}]" };
     format!(
         "gateway: edge-1
 admin: 127.0.0.1:0
@@ -77,15 +76,14 @@ sites:
 
 pub fn start_config(config: Config) -> Running {
     let collector = Arc::new(Collector::default());
-    let book = Arc::new(SessionBook::new(1000));
     let evidence = Evidence {
         keys: Arc::new(keys()),
-        book: Arc::clone(&book),
+        book: Arc::new(SessionBook::new(1000)),
         recorder: Arc::clone(&collector) as Arc<dyn Record>,
     };
     let handle = Gateway::start_with(config, evidence).unwrap_or_else(|f| panic!("{f:?}"));
     let addr = handle.addrs()[0];
-    Running { handle, collector, book, addr }
+    Running { handle, collector, addr }
 }
 
 impl Running {
@@ -108,7 +106,9 @@ impl Running {
     }
 
     pub async fn get(&self, path: &str, headers: &str) -> String {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{headers}\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{headers}\r\n"
+        );
         self.send(request.as_bytes()).await
     }
 
@@ -159,7 +159,10 @@ pub async fn send(addr: SocketAddr, request: &[u8]) -> String {
 }
 
 pub fn status(answer: &str) -> u16 {
-    answer.get(9..12).and_then(|s| s.parse().ok()).unwrap_or_else(|| panic!("no status: {answer:?}"))
+    answer
+        .get(9..12)
+        .and_then(|s| s.parse().ok())
+        .unwrap_or_else(|| panic!("no status: {answer:?}"))
 }
 
 pub fn body(answer: &str) -> &str {

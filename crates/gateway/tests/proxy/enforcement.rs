@@ -37,7 +37,9 @@ async fn a_key_is_limited_blocked_revoked_and_given_back() {
     assert!((1..=60).contains(&wait.parse::<u32>().unwrap()), "{answer}");
 
     gateway.restrict(2, vec![restriction(2, &target, Rung::Block)]);
-    let answer = gateway.get("/v1/models", "Authorization: Bearer sk-leaked\r\nAccept-Language: ja\r\n").await;
+    let answer = gateway
+        .get("/v1/models", "Authorization: Bearer sk-leaked\r\nAccept-Language: ja\r\n")
+        .await;
     assert_eq!((status(&answer), problem_code(&answer).as_str()), (403, "blocked"));
     assert!(answer.contains("content-language: ja"), "{answer}");
     let problem: serde_json::Value = serde_json::from_str(body(&answer)).unwrap();
@@ -54,14 +56,18 @@ async fn a_key_is_limited_blocked_revoked_and_given_back() {
     assert_eq!(status(&with_key(&gateway, "sk-leaked").await), 200, "undone");
     assert_eq!(naive.requests(), 4);
     let exchanges = gateway.exchanges(7).await;
-    let enforced: Vec<_> = exchanges.iter().filter_map(|e| e.enforced.as_ref().map(|e| e.rung)).collect();
+    let enforced: Vec<_> =
+        exchanges.iter().filter_map(|e| e.enforced.as_ref().map(|e| e.rung)).collect();
     assert_eq!(enforced, [Rung::Limit, Rung::Block, Rung::Revoke]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_step_up_leaves_the_way_to_prove_oneself_open() {
     let (gateway, naive) = shop().await;
-    gateway.restrict(1, vec![restriction(1, &format!("session:{}", keys().secret_hash(b"s1")), Rung::StepUp)]);
+    gateway.restrict(
+        1,
+        vec![restriction(1, &format!("session:{}", keys().secret_hash(b"s1")), Rung::StepUp)],
+    );
     let ask = async |path: &str, accept: &str| {
         gateway.get(path, &format!("Cookie: sid=s1\r\nAccept: {accept}\r\n")).await
     };
@@ -93,14 +99,20 @@ async fn an_account_is_found_in_the_body_of_its_login() {
     assert_eq!(status(&login("kim", 8).await), 403);
     assert_eq!(naive.requests(), 0);
     assert_eq!(status(&login("lee", 8).await), 200);
-    assert!(naive.text().contains("{\"user\":\"lee\",\"pw\":\"xxxxxxxx\"}"), "the body goes through whole");
+    assert!(
+        naive.text().contains("{\"user\":\"lee\",\"pw\":\"xxxxxxxx\"}"),
+        "the body goes through whole"
+    );
     let padded = login("kim", 20_000).await;
     assert_eq!((status(&padded), problem_code(&padded).as_str()), (413, "body-too-large"));
     assert_eq!(naive.requests(), 1);
     gateway.restrict(2, vec![]);
     assert_eq!(status(&login("kim", 20_000).await), 200, "nobody restricted, nothing read");
     let exchanges = gateway.exchanges(4).await;
-    assert!(exchanges[0].request_body.bytes.starts_with(b"{\"user\":\"kim\""), "the try is on record");
+    assert!(
+        exchanges[0].request_body.bytes.starts_with(b"{\"user\":\"kim\""),
+        "the try is on record"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -110,14 +122,18 @@ async fn what_is_under_way_ends_with_the_decision() {
     let gateway = start(upstream, SITE, "");
     let open = async |head: &str| {
         let mut client = TcpStream::connect(gateway.addr).await.unwrap();
-        client.write_all(b"GET /stream HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer k\r\n\r\n").await.unwrap();
+        client
+            .write_all(b"GET /stream HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer k\r\n\r\n")
+            .await
+            .unwrap();
         let (mut behind, _) = within(listener.accept()).await.unwrap();
         read_until(&mut behind, "\r\n\r\n").await;
         behind.write_all(head.as_bytes()).await.unwrap();
         read_until(&mut client, "first").await;
         (client, behind)
     };
-    let (mut stream, _behind) = open("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nfirst").await;
+    let (mut stream, _behind) =
+        open("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nfirst").await;
     let mut socket = TcpStream::connect(gateway.addr).await.unwrap();
     socket.write_all(b"GET /ws HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer k\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await.unwrap();
     let (mut behind, _) = within(listener.accept()).await.unwrap();

@@ -36,7 +36,9 @@ fn set(version: u64, restrictions: Vec<schema::Restriction>) -> String {
 fn top(dir: &std::path::Path, server: SocketAddr) -> String {
     std::fs::write(dir.join("token"), "t0ken\n").unwrap();
     let dir = dir.display();
-    format!("server: {{url: 'http://{server}', token_file: '{dir}/token'}}\nstate_dir: '{dir}/state'")
+    format!(
+        "server: {{url: 'http://{server}', token_file: '{dir}/token'}}\nstate_dir: '{dir}/state'"
+    )
 }
 
 async fn with_key(gateway: &Running) -> u16 {
@@ -82,7 +84,8 @@ async fn a_site_that_fails_closed_waits_for_the_server() {
     let dir = tempfile::tempdir().unwrap();
     let (upstream, naive) = Naive::start().await;
     let (server, addr) = Server::start().await;
-    let closed = start(upstream, "    fail: closed\n    fail_grace_secs: 0", &top(dir.path(), addr));
+    let closed =
+        start(upstream, "    fail: closed\n    fail_grace_secs: 0", &top(dir.path(), addr));
     let mut first = server.accept().await;
     let mut code = String::new();
     // The grace is over when a millisecond has passed.
