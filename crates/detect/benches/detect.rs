@@ -153,7 +153,7 @@ impl Maker {
                 set(&mut event.account, |to| write!(to, "user-{who}").unwrap());
                 // One address per /24.
                 address(&mut event.src_ip, 100 + (who >> 16), who << 8);
-                let fails = n % 40 == 0;
+                let fails = n.is_multiple_of(40);
                 set(&mut event.outcome, |to| {
                     to.extend_from_slice(if fails { b"failure" } else { b"success" })
                 });
@@ -217,7 +217,7 @@ fn main() {
         for _ in 0..RUN {
             black_box(maker.next(false));
         }
-        making.push((cpu_secs() - start));
+        making.push(cpu_secs() - start);
     }
     let making = median(making);
     let mut rates = Vec::new();

@@ -60,6 +60,11 @@ impl<const N: usize> Known<N> {
         self.0.first().is_none_or(|first| *first == 0)
     }
 
+    /// Every place is taken: whoever this is goes about so much that a new one says little.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.last().is_some_and(|last| *last != 0)
+    }
+
     /// Moves `value` to the front; the one not used for longest falls out.
     pub(crate) fn remember(&mut self, value: u32) {
         if self.0.first() == Some(&value) {
@@ -232,5 +237,52 @@ impl Endpoint {
             history: History::new(time, learning),
             objects: Peers::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LimitConfig;
+
+    /// What a million entities take at most, all under attack at once, every set an estimate.
+    #[test]
+    fn a_million_entities_fit_in_a_gibibyte_even_under_attack() {
+        // Key and flag of a node, and 17 bytes per place of a hash map at most half empty.
+        let place = 16 + 34;
+        let estimate = 256;
+        let limits = LimitConfig::default();
+        let parts = [
+            limits.accounts * (size_of::<Account>() + size_of::<Suspicion>() + place),
+            limits.credentials * (size_of::<Credential>() + size_of::<Foreign>() + place),
+            limits.visitors * (size_of::<Visitor>() + place),
+            // Failed and succeeded accounts, in two cells; in a tenth of them password hashes too.
+            limits.sources * (size_of::<Source>() + place + 2 * estimate)
+                + limits.sources / 10 * 4 * estimate,
+            limits.endpoints * (size_of::<Endpoint>() + place + 2 * 3_072),
+            limits.walks * (size_of::<Pair<crate::detector::Walk>>() + place + 2 * estimate),
+            // 64 event ids with times, and half of the companions that fit.
+            limits.trails * (64 * 24 + 48 * 64 + place),
+            limits.findings * 12_288,
+            limits.processes * (16 + place),
+        ];
+        let total: usize = parts.iter().sum();
+        let entities = limits.accounts
+            + limits.credentials
+            + limits.visitors
+            + limits.sources
+            + limits.endpoints;
+        assert_eq!(entities, 1_000_000);
+        assert!(total < 1 << 30, "{} MiB: {parts:?}", total >> 20);
+        let sizes = [
+            size_of::<Account>(),
+            size_of::<Credential>(),
+            size_of::<Visitor>(),
+            size_of::<Source>(),
+        ];
+        assert!(
+            sizes[0] <= 380 && sizes[1] <= 640 && sizes[2] <= 100 && sizes[3] <= 330,
+            "{sizes:?}"
+        );
     }
 }

@@ -417,6 +417,7 @@ fn the_host_may_report_before_the_gateway() {
     story.rotate_left(2);
     story.into_iter().for_each(|event| world.see(event));
     assert!(world.rules().contains(&"web-shell") && world.rules().contains(&"reverse-shell"));
+    assert_eq!(world.of("web-shell")[0].confidence, 92, "surer when the request comes");
     assert_eq!(
         world.incidents.len(),
         1,

@@ -189,6 +189,25 @@ fn a_nightly_batch_with_an_api_key_that_one_day_moves_house() {
 }
 
 #[test]
+fn a_key_in_a_fleet_of_vans() {
+    let mut world = World::new();
+    for day in 0..14 {
+        for request in 0..60 {
+            let van = world.chance.below(5_000);
+            let address = format!("100.{}.{}.9", 64 + van / 250, van % 250);
+            world.see(completion(
+                MONDAY + day * DAY + 8 * HOUR + request * 5 * MINUTE,
+                "fleet-key",
+                &address,
+                500,
+                "where is my parcel",
+            ));
+        }
+    }
+    world.quiet();
+}
+
+#[test]
 fn a_load_balancer_asks_for_health() {
     let mut world = World::new();
     for second in 0..7_200 {
@@ -265,6 +284,23 @@ fn the_web_user_runs_scripts() {
                 (800, "php-fpm8.2"),
                 &command,
             ));
+        }
+        // Ever since, the application has fetched a feed by way of a shell: odd, but its habit.
+        if day < 7 {
+            world.see(process(
+                start + 11 * HOUR,
+                "web-1",
+                4100,
+                (800, "php-fpm8.2"),
+                "sh -c curl -fsS https://feed.example/rss",
+            ));
+            assert!(
+                world
+                    .found
+                    .iter()
+                    .all(|finding| day < 2 && finding.severity == schema::Severity::Low)
+            );
+            world.found.clear();
         }
         // A photo is uploaded and looked at, while the picture is converted.
         world.see(upload(start + 9 * HOUR, &name(1), &home(1), "cat.jpg", "\u{fffd}JFIF"));

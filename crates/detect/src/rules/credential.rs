@@ -105,7 +105,9 @@ impl Detector {
         let failing = foreign.failures >= config.foreign_failures_min
             && failures >= config.failure_share_min
             && failures >= 3.0 * usual_failures;
-        let score = 25
+        // A key that is used from everywhere has no home to be away from.
+        let away = if state.networks.is_full() { 5 } else { 25 };
+        let score = away
             + 10 * u32::from(foreign.new_agent)
             + 10 * u32::from(foreign.overlap)
             + if volume >= 1.0 { 15 + points(volume, 5.0, 10.0) } else { 0 }

@@ -133,14 +133,17 @@ impl Detector {
                 Around { source_campaign: true, .. } => 40,
                 Around { site_campaign: true, source_failed_accounts: 1.., .. } => 35,
                 Around { site_campaign: true, network_failed_accounts: 3.., .. } => 25,
-                Around { site_campaign: true, .. } => 15,
+                Around { site_campaign: true, .. } => 10,
                 // A source that failed on others first, though on too few to be a campaign.
                 Around { source_failed_accounts: 3.., .. } => 20,
                 _ => 0,
             };
-            base += if has_history { 15 } else { 5 };
         }
-        let campaign = base >= 20;
+        let campaign = base >= 25;
+        if network_unknown {
+            // Someone on a mobile network has a new one every day.
+            base += if has_history && !account.networks.is_full() { 15 } else { 5 };
+        }
         if around.account_failures >= config.failures_min {
             base += 10;
         }

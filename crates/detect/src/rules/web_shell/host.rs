@@ -21,6 +21,8 @@ struct Signs {
     suspicious: bool,
     reverse: bool,
     novel: bool,
+    /// The host was watched long enough.
+    learned: bool,
 }
 
 fn device_of(event: &Event) -> Option<&str> {
@@ -132,7 +134,7 @@ impl Detector {
         let suspicious = is_suspicious(command);
         let learned =
             event.time - first_seen >= i64::from(self.config.learning.age_min_secs) * 1000;
-        let mut signs = Signs { linked: 0, suspicious, reverse, novel: learned && !usual };
+        let mut signs = Signs { linked: 0, suspicious, reverse, novel: learned && !usual, learned };
         let mut events = Vec::new();
         let mut others = Vec::new();
         if let Some((access, strength)) = linked
@@ -147,20 +149,22 @@ impl Detector {
         let speaks = signs.linked > 0
             || parent_tainted
             || (parent_server && (reverse || (!usual && (suspicious || signs.novel))));
-        if !speaks {
-            if parent_server && habit.last_day != day {
+        if signs.linked == 0 && !parent_tainted {
+            // What no request explains becomes a habit, odd as it may look, unless it hands a shell out.
+            if parent_server && !reverse && habit.last_day != day {
                 habit.days += 1;
                 habit.last_day = day;
             }
-            if parent_server || signs.linked == 0 {
-                self.remember_spawn(event, device);
-            }
+            // The request may still come.
+            self.remember_spawn(event, device);
+        }
+        if !speaks {
             return false;
         }
         let draft = self.shell_draft(event, device, signs, parent_tainted, events, others);
         found.extend(self.book.report(draft));
         // A merely novel program is told, but what follows from it is judged by itself.
-        signs.linked > 0 || parent_tainted || signs.suspicious || signs.reverse
+        signs.linked > 0 || parent_tainted || (signs.suspicious && learned) || signs.reverse
     }
 
     fn remember_spawn(&mut self, event: &Event, device: (Key, &str)) {
@@ -203,7 +207,9 @@ impl Detector {
             Signs { linked: 2, .. } => (Severity::Critical, 92),
             Signs { linked: 1, .. } => (Severity::High, 75),
             Signs { reverse: true, .. } => (Severity::High, 85),
-            Signs { suspicious: true, .. } => (Severity::High, 65),
+            Signs { suspicious: true, learned: true, .. } => (Severity::High, 65),
+            // On a host that is still being learned it is noted.
+            Signs { suspicious: true, .. } => (Severity::Low, 45),
             // Its parent was judged already.
             _ if tainted => (Severity::Medium, 60),
             _ => (Severity::Low, 40),

@@ -170,7 +170,8 @@ pub(super) fn is_suspicious(command: &str) -> bool {
             .split(|c: char| {
                 c.is_whitespace() || matches!(c, ';' | '|' | '&' | '"' | '\'' | '(' | ')' | '`')
             })
-            .any(|word| SUSPICIOUS_WORDS.contains(&program(word)))
+            // A dash begins an option, not a program.
+            .any(|word| !word.starts_with('-') && SUSPICIOUS_WORDS.contains(&program(word)))
 }
 
 /// A command line that hands a shell to someone else.
@@ -290,7 +291,7 @@ mod tests {
         assert!(
             is_suspicious("sh -c id")
                 && is_suspicious("/bin/sh -c 'cat /etc/passwd'")
-                && !is_suspicious("sh -c convert a.png b.png")
+                && !is_suspicious("sh -c convert a.png -w 20 --id 7 b.png")
         );
     }
 }
