@@ -13,6 +13,8 @@ use schema::{EntityKind, Event, Finding, Timestamp, class};
 
 /// Sources whose newest event time is remembered; beyond it the least recently heard begins anew.
 const STREAMS_MAX: usize = 4_096;
+/// 9999-12-31T23:59:59Z, the end of RFC 3339.
+const TIME_MAX: Timestamp = 253_402_300_799_000;
 /// Sites and hosts that take logins.
 const SITES_MAX: usize = 4_096;
 /// The hash key where the tenant gives none of its own.
@@ -28,7 +30,7 @@ pub struct DetectStats {
     pub bytes: u64,
     /// Events later than the allowed lateness, or older than every window of their entity.
     pub late: u64,
-    /// Events dated too far ahead of their receipt.
+    /// Events dated too far ahead of their receipt, or outside the years 1970 to 9999.
     pub future: u64,
     /// States forgotten because a limit was reached.
     pub evicted: u64,
@@ -184,7 +186,14 @@ impl Detector {
 
     fn admit(&mut self, event: &Event) -> bool {
         let time = &self.config.time;
-        if event.received > 0 && event.time > event.received + i64::from(time.future_secs) * 1000 {
+        // Before 1970 or after 9999 is no time; and sums of what is left cannot overflow.
+        if !(0..=TIME_MAX).contains(&event.time) {
+            self.stats.future += 1;
+            return false;
+        }
+        if (1..=TIME_MAX).contains(&event.received)
+            && event.time > event.received + i64::from(time.future_secs) * 1000
+        {
             self.stats.future += 1;
             return false;
         }

@@ -332,3 +332,44 @@ fn someone_reads_a_few_missing_pages_and_quotes_a_phrase() {
     }
     world.quiet();
 }
+
+#[test]
+fn broken_records_are_counted_and_break_nothing() {
+    let mut world = World::new();
+    for time in [i64::MIN, -1, i64::MAX, 253_402_300_799_001] {
+        world.see(schema::Event {
+            id: uuid::Uuid::from_u128(1),
+            ..browse(time, "x", "192.0.2.1", 1)
+        });
+    }
+    let mut ahead = browse(NOW + 2 * HOUR, "x", "192.0.2.1", 1);
+    ahead.received = NOW;
+    world.see(ahead);
+    let odd = ["", "\0", "한글", "::1", "999.1.1.1", "../../etc/passwd", "%00", "\u{10ffff}"];
+    for class in [0, 1001, 1007, 3002, 4001, 4002, 6003, -5] {
+        for (step, text) in odd.iter().enumerate() {
+            let mut event = upload(NOW + step as i64, text, text, text, text);
+            event.class_uid = class;
+            event.activity_id = 1;
+            let some = Some((*text).to_owned());
+            event.device.clone_from(&some);
+            event.process_cmd_line.clone_from(&some);
+            event.process_name.clone_from(&some);
+            event.file_path.clone_from(&some);
+            event.actor_name.clone_from(&some);
+            event.dst_ip.clone_from(&some);
+            event.outcome_object.clone_from(&some);
+            event.credential.clone_from(&some);
+            event.tokens_in = Some(i64::MIN);
+            event.tokens_out = Some(i64::MAX);
+            event.response_personal_count = Some(-7);
+            event.http_code = Some(i64::MAX);
+            event.process_pid = Some(i64::MIN);
+            event.request_body_encoding = Some("base64".to_owned());
+            world.see(event);
+        }
+    }
+    let stats = world.detector.stats();
+    assert_eq!((stats.future, stats.events), (5, 5 + 64));
+    world.quiet();
+}
