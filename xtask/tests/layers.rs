@@ -31,7 +31,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("lettre", &["respond"]),
     ("cel", &["gateway"]),
     ("axum", &["server"]),
-    ("clap", &["plura"]),
+    ("clap", &["plura", "evidence"]),
 ];
 
 #[test]
