@@ -38,6 +38,12 @@ pub struct Config {
     /// Holds the last restrictions, so that a restart without the server enforces them.
     #[serde(default)]
     pub state_dir: Option<PathBuf>,
+    /// Holds the tenant's key for hashes and seals: 64 hex digits, readable by the gateway only.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// Events wait here for the server; in `state_dir` when not said.
+    #[serde(default)]
+    pub spool: SpoolSettings,
     #[serde(default)]
     pub limits: Limits,
     pub sites: Vec<SiteConfig>,
@@ -76,6 +82,14 @@ pub struct CertificateConfig {
     pub cert_file: PathBuf,
     /// PEM.
     pub key_file: PathBuf,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpoolSettings {
+    pub dir: Option<PathBuf>,
+    /// Beyond it new events are dropped, counted and reported. 1 GiB when not said.
+    pub bytes_max: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -1,7 +1,10 @@
 //! Starts, reloads and stops a gateway.
 
+mod keeping;
+
 use crate::config::{Config, ListenerConfig};
 use crate::enforce::Enforcer;
+use crate::evidence::Shipper;
 use crate::metrics::Metrics;
 use crate::proxy::health;
 use crate::proxy::live::Live;
@@ -10,10 +13,12 @@ use crate::proxy::worker::{Listener, Worker};
 use crate::{admin, poller};
 use schema::Diagnostic;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 /// The way in: [`Gateway::start`].
@@ -50,10 +55,25 @@ pub struct Stats {
 }
 
 impl Gateway {
-    /// Binds, starts the workers and returns. Every fault of the configuration is told.
+    /// Binds, starts the workers, the recorder, the shipper and the poller, and returns. Every fault
+    /// of the configuration is told.
+    pub fn start(config: Config) -> Result<GatewayHandle, Vec<Diagnostic>> {
+        let (evidence, shipper) = keeping::start(&config)?;
+        Gateway::start_all(config, evidence, shipper)
+    }
+
+    /// As [`Gateway::start`], with an evidence half of the caller's; nothing is shipped.
     pub fn start_with(
         config: Config,
         evidence: Evidence,
+    ) -> Result<GatewayHandle, Vec<Diagnostic>> {
+        Gateway::start_all(config, evidence, None)
+    }
+
+    fn start_all(
+        config: Config,
+        evidence: Evidence,
+        shipper: Option<Shipper>,
     ) -> Result<GatewayHandle, Vec<Diagnostic>> {
         let faults = config.faults("gateway.yaml");
         if !faults.is_empty() {
@@ -90,7 +110,7 @@ impl Gateway {
         }
         let stop_control = watch::Sender::new(false);
         running.control =
-            Some(start_control(&shared, admin_socket, poller, stop_control.subscribe())?);
+            Some(start_control(&shared, admin_socket, poller, shipper, stop_control.subscribe())?);
         tracing::info!(gateway = config.gateway, workers = config.workers, "gateway started");
         Ok(GatewayHandle { shared, admin, running: Mutex::new(running), drain, stop_control })
     }
@@ -133,14 +153,16 @@ impl GatewayHandle {
                 self.shared.metrics.reloads.add(1);
                 tracing::info!("configuration reloaded");
             }
-            Err(faults) => {
-                self.shared.metrics.reloads_refused.add(1);
-                for fault in faults {
-                    tracing::error!(code = fault.code, place = fault.place, "{}", fault.message);
-                }
-            }
+            Err(faults) => self.refuse_reload(faults),
         }
         result
+    }
+
+    fn refuse_reload(&self, faults: &[Diagnostic]) {
+        self.shared.metrics.reloads_refused.add(1);
+        for fault in faults {
+            tracing::error!(code = fault.code, place = fault.place, "{}", fault.message);
+        }
     }
 
     fn try_reload(&self, config: Config) -> Result<(), Vec<Diagnostic>> {
@@ -152,6 +174,8 @@ impl GatewayHandle {
             ("admin", config.admin == running.config.admin),
             ("server", config.server == running.config.server),
             ("state_dir", config.state_dir == running.config.state_dir),
+            ("key_file", config.key_file == running.config.key_file),
+            ("spool", config.spool == running.config.spool),
         ];
         for (field, same) in fixed {
             if !same {
@@ -254,6 +278,33 @@ impl GatewayHandle {
     }
 }
 
+/// Runs the gateway of a configuration file until the process is asked to end (SIGTERM, SIGINT).
+/// SIGHUP reads the file again; a bad one is told and changes nothing.
+pub fn run(path: &Path, started: impl FnOnce(&GatewayHandle)) -> Result<(), Vec<Diagnostic>> {
+    let handle = Gateway::start(Config::load(path)?)?;
+    started(&handle);
+    let signals = event_loop()?;
+    signals.block_on(async {
+        let listen = |kind| signal(kind).map_err(|e| vec![thread_fault(&e)]);
+        let mut hangup = listen(SignalKind::hangup())?;
+        let mut terminate = listen(SignalKind::terminate())?;
+        let mut interrupt = listen(SignalKind::interrupt())?;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => match Config::load(path) {
+                    // Its faults are logged and counted where it is refused.
+                    Ok(config) => drop(handle.reload(config)),
+                    Err(faults) => handle.refuse_reload(&faults),
+                },
+                _ = terminate.recv() => return Ok::<(), Vec<Diagnostic>>(()),
+                _ = interrupt.recv() => return Ok(()),
+            }
+        }
+    })?;
+    handle.shutdown();
+    Ok(())
+}
+
 impl Drop for GatewayHandle {
     fn drop(&mut self) {
         self.stop();
@@ -299,6 +350,7 @@ fn start_control(
     shared: &Arc<Shared>,
     admin_socket: TcpListener,
     poller: Option<poller::Poller>,
+    shipper: Option<Shipper>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, Vec<Diagnostic>> {
     let runtime = event_loop()?;
@@ -314,6 +366,9 @@ fn start_control(
                 tokio::spawn(health::watch(shared));
                 if let Some(poller) = poller {
                     tokio::spawn(poller.run());
+                }
+                if let Some(shipper) = shipper {
+                    tokio::spawn(shipper.run(stop.clone()));
                 }
                 // An error means the handle is gone: then it is over, too.
                 let _ = stop.wait_for(|stop| *stop).await;

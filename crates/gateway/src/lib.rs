@@ -1,7 +1,7 @@
 //! The gateway: a reverse proxy that keeps evidence and enforces decisions.
 //!
 //! [`proxy`] carries the traffic, [`evidence`] makes events of it, [`enforce`] holds back what was
-//! decided. [`Gateway::start_with`] runs them.
+//! decided. [`Gateway::start`] runs them.
 
 pub mod admin;
 pub mod config;
@@ -14,4 +14,4 @@ pub mod proxy;
 
 pub use config::Config;
 pub use enforce::{Enforcer, RequestKeys, Verdict};
-pub use gateway::{Gateway, GatewayHandle, Stats};
+pub use gateway::{Gateway, GatewayHandle, Stats, run};

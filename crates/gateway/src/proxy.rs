@@ -13,6 +13,7 @@ pub mod head;
 pub mod health;
 pub mod live;
 pub mod problem;
+pub mod proof;
 pub mod record;
 pub mod refusal;
 pub mod serve;

@@ -198,6 +198,8 @@ impl Config {
             server.ca_file.iter_mut().for_each(resolve);
         }
         self.state_dir.iter_mut().for_each(resolve);
+        self.key_file.iter_mut().for_each(resolve);
+        self.spool.dir.iter_mut().for_each(resolve);
         for upstream in self.sites.iter_mut().flat_map(|s| &mut s.upstreams) {
             upstream.ca_file.iter_mut().for_each(resolve);
         }

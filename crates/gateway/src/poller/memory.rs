@@ -47,12 +47,8 @@ impl Memory {
     pub fn write(&self, restrictions: &Restrictions) -> io::Result<()> {
         let fresh = self.dir.join("restrictions.json.new");
         let bytes = serde_json::to_vec(restrictions)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&fresh)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&fresh, self.file())?;

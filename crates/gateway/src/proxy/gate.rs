@@ -7,7 +7,7 @@ use super::refusal::Refusal;
 use super::shared::{Shared, now};
 use crate::config::FailMode;
 use crate::enforce::{Cause, RequestKeys, Verdict};
-use crate::evidence::{Enforced, ExchangeError, RequestHead};
+use crate::evidence::{self, Enforced, ExchangeError, RequestHead};
 use crate::proxy::body::ReplyBody;
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CACHE_CONTROL, HeaderValue, LOCATION, WWW_AUTHENTICATE};
@@ -46,13 +46,17 @@ pub async fn pass(
     }
     let head = &open.exchange.request;
     let looks_into_body = shared.enforcer.restricts_accounts(&site.config.name, received)
-        && site.evidence.states_account_in_body(head.method.as_str(), &head.path);
+        && evidence::wants_body(head, &site.evidence);
     let (keys, passed) = if looks_into_body {
         let body = read_login(shared, live, open, incoming).await?;
-        let keys = shared.request_keys(&site, &open.exchange.request, Some(&body));
+        let head = &open.exchange.request;
+        let mut keys = shared.request_keys(&site, head);
+        // The account that is tried counts, whoever the session belongs to.
+        let named = evidence::account_in_body(head, &body, &site.evidence, &shared.evidence.keys);
+        keys.account = named.or(keys.account);
         (keys, Passed::Read(body))
     } else {
-        (shared.request_keys(&site, head, None), Passed::Unread(incoming))
+        (shared.request_keys(&site, head), Passed::Unread(incoming))
     };
     match judge(shared, &site, &open.exchange.request, &keys) {
         Verdict::Allow => Ok(passed),
@@ -68,7 +72,7 @@ pub async fn pass(
 /// Whether what is already under way has to end.
 pub fn ends(shared: &Shared, open: &OpenExchange) -> bool {
     let head = &open.exchange.request;
-    let keys = shared.request_keys(open.site(), head, None);
+    let keys = shared.request_keys(open.site(), head);
     let verdict = shared.enforcer.recheck(&keys, now());
     verdict.ends_streams() && !stays_open(open.site(), head, &verdict)
 }

@@ -165,6 +165,7 @@ impl Drop for OpenExchange {
         if let Some(status) = exchange.status {
             self.site.metrics.answered(status);
         }
+        super::proof::look(&self.shared, &self.site, &exchange);
         if !self.shared.evidence.recorder.record(&self.site.evidence, exchange) {
             metrics.exchanges_lost.add(1);
         }

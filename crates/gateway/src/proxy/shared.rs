@@ -2,7 +2,7 @@
 
 use super::live::{Live, Site};
 use crate::enforce::{Enforcer, RequestKeys};
-use crate::evidence::{self, Exchange, Keys, RequestHead, SessionBook};
+use crate::evidence::{self, Exchange, Keys, Recorder, RequestHead, SessionBook};
 use crate::metrics::Metrics;
 use schema::Timestamp;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,6 +19,20 @@ pub trait Record: Send + Sync {
 
     /// Stops; what was recorded is on disk when this returns.
     fn stop(&self);
+}
+
+impl Record for Recorder {
+    fn record(&self, site: &Arc<evidence::Site>, exchange: Exchange) -> bool {
+        Recorder::record(self, site, exchange)
+    }
+
+    fn write_metrics(&self, out: &mut String) {
+        Recorder::write_metrics(self, out);
+    }
+
+    fn stop(&self) {
+        Recorder::stop(self);
+    }
 }
 
 /// The evidence half of a gateway.
@@ -50,10 +64,10 @@ impl Shared {
         }
     }
 
-    /// Whose request it is; `body` where it was read for that.
-    pub fn request_keys(&self, site: &Site, head: &RequestHead, body: Option<&[u8]>) -> RequestKeys {
+    /// Whose request it is.
+    pub fn request_keys(&self, site: &Site, head: &RequestHead) -> RequestKeys {
         let Evidence { keys, book, .. } = &self.evidence;
-        let found = evidence::request_keys(head, body, &site.evidence, keys, book);
+        let found = evidence::request_keys(head, None, &site.evidence, keys, book);
         RequestKeys {
             site: site.config.name.clone(),
             credential: found.credential,

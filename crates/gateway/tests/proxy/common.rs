@@ -39,6 +39,8 @@ pub struct Running {
     pub handle: GatewayHandle,
     pub collector: Arc<Collector>,
     pub addr: SocketAddr,
+    book: Arc<SessionBook>,
+    site: gateway::evidence::SiteSpec,
 }
 
 pub fn keys() -> Keys {
@@ -76,14 +78,16 @@ sites:
 
 pub fn start_config(config: Config) -> Running {
     let collector = Arc::new(Collector::default());
+    let book = Arc::new(SessionBook::new(1000));
+    let site = config.sites[0].evidence();
     let evidence = Evidence {
         keys: Arc::new(keys()),
-        book: Arc::new(SessionBook::new(1000)),
+        book: Arc::clone(&book),
         recorder: Arc::clone(&collector) as Arc<dyn Record>,
     };
     let handle = Gateway::start_with(config, evidence).unwrap_or_else(|f| panic!("{f:?}"));
     let addr = handle.addrs()[0];
-    Running { handle, collector, addr }
+    Running { handle, collector, addr, book, site }
 }
 
 impl Running {
@@ -98,6 +102,14 @@ impl Running {
 
     pub fn restrict(&self, version: u64, restrictions: Vec<Restriction>) {
         self.handle.enforcer().load(&Restrictions { version, restrictions });
+    }
+
+    /// What the recorder would: sessions learnt from the logins recorded so far.
+    pub async fn learn(&self) {
+        let site = Site::compile("shop", &self.site).unwrap();
+        for exchange in self.exchanges(1).await {
+            gateway::evidence::observe(&exchange, &site, &keys(), &self.book);
+        }
     }
 
     /// One request on its own connection; the answer until the gateway closes it.

@@ -152,3 +152,63 @@ async fn what_is_under_way_ends_with_the_decision() {
     assert!(!String::from_utf8_lossy(&rest).contains("0\r\n\r\n"), "cut off, not ended: {rest:?}");
     assert_eq!(gateway.handle.metrics().streams_ended.get(), 2);
 }
+
+/// An application whose `/verify` gives a new session when the code is right.
+async fn verifying() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                loop {
+                    let mut seen = Vec::new();
+                    while !seen.ends_with(b"\r\n\r\n") {
+                        let Ok(byte) = socket.read_u8().await else { return };
+                        seen.push(byte);
+                    }
+                    let head = String::from_utf8_lossy(&seen).into_owned();
+                    let answer = if head.starts_with("POST /verify?code=42 ") {
+                        "HTTP/1.1 200 OK\r\nSet-Cookie: sid=fresh; HttpOnly\r\nContent-Length: 2\r\n\r\nok"
+                    } else if head.starts_with("POST /verify") {
+                        "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
+                    } else {
+                        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+                    };
+                    if socket.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    addr
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_has_proved_who_they_are_goes_on() {
+    let site = "    step_up: {url: /verify, pass_secs: 60}
+    routes:
+      - {match: 'POST /verify', action: step-up}
+      - {match: 'POST /login', action: login, account: ['query:user']}";
+    let gateway = start(verifying().await, site, "");
+    let ask = async |line: &str, sid: &str| {
+        let request = format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: sid={sid}\r\n\r\n");
+        status(&gateway.send(request.as_bytes()).await)
+    };
+    // Both sessions belong to kim: the gateway has learnt it from their logins.
+    for sid in ["owner", "thief"] {
+        assert_eq!(ask("POST /login?user=kim", sid).await, 200);
+    }
+    gateway.learn().await;
+    gateway.restrict(1, vec![restriction(1, "account:kim", Rung::StepUp)]);
+    assert_eq!(ask("GET /orders", "owner").await, 401);
+    assert_eq!(ask("POST /verify?code=7", "owner").await, 403, "a wrong code proves nothing");
+    assert_eq!(ask("GET /orders", "owner").await, 401);
+    assert_eq!(ask("POST /verify?code=42", "owner").await, 200);
+    assert_eq!(gateway.handle.metrics().step_ups_passed.get(), 1);
+    assert_eq!(ask("GET /orders", "owner").await, 200);
+    assert_eq!(ask("GET /orders", "fresh").await, 200, "the session it was given goes on, too");
+    assert_eq!(ask("GET /orders", "thief").await, 401, "another session of the account does not");
+    gateway.restrict(2, vec![restriction(2, "account:kim", Rung::StepUp)]);
+    assert_eq!(ask("GET /orders", "owner").await, 401, "a later decision asks anew");
+}

@@ -1,0 +1,5 @@
+wrk.method = "GET"
+wrk.path = "/small"
+wrk.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+wrk.headers["Accept"] = "text/html,application/xhtml+xml"
+wrk.headers["Cookie"] = "sid=9d8f7a6b5c4d3e2f; theme=dark"
