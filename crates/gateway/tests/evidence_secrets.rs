@@ -168,37 +168,119 @@ fn cases(name: &str, value: &str, named: bool) -> Vec<Case> {
     add("form as text", with_type("text/plain", pair.as_bytes()));
     add("form without type", request(None, &[], pair.as_bytes()));
     add("form twice", with_type(form, format!("{pair}&{pair}").as_bytes()));
-    add("url in form", with_type(form, format!("next={}", percent(&format!("/cb?{pair}"), true)).as_bytes()));
+    add(
+        "url in form",
+        with_type(form, format!("next={}", percent(&format!("/cb?{pair}"), true)).as_bytes()),
+    );
     add("json", with_type(app_json, object.as_bytes()));
     add("json as form", with_type(form, object.as_bytes()));
     add("json as text", with_type("text/plain", object.as_bytes()));
     add("json as nothing", request(None, &[], object.as_bytes()));
     add("json escaped", with_type(app_json, escaped.as_bytes()));
     add("json nested", with_type(app_json, format!("{{\"u\":[{{\"v\":{object}}}]}}").as_bytes()));
-    add("json in json", with_type(app_json, format!("{{\"payload\":{}}}", json(&object)).as_bytes()));
-    add("escaped json in json", with_type(app_json, format!("{{\"payload\":{}}}", json(&escaped)).as_bytes()));
+    add(
+        "json in json",
+        with_type(app_json, format!("{{\"payload\":{}}}", json(&object)).as_bytes()),
+    );
+    add(
+        "escaped json in json",
+        with_type(app_json, format!("{{\"payload\":{}}}", json(&escaped)).as_bytes()),
+    );
     add("json in json in json", with_type(app_json, json(&json(&object)).as_bytes()));
     add("json in form", with_type(form, format!("data={}", percent(&object, false)).as_bytes()));
-    add("json list", with_type(app_json, format!("{{{}:[{}, {}]}}", json(name), json(value), json(value)).as_bytes()));
-    add("json twice", with_type(app_json, format!("{{{0}:\"x\",{0}:{1}}}", json(name), json(value)).as_bytes()));
+    add(
+        "json list",
+        with_type(
+            app_json,
+            format!("{{{}:[{}, {}]}}", json(name), json(value), json(value)).as_bytes(),
+        ),
+    );
+    add(
+        "json twice",
+        with_type(app_json, format!("{{{0}:\"x\",{0}:{1}}}", json(name), json(value)).as_bytes()),
+    );
     add("ndjson", with_type("application/x-ndjson", format!("{object}\n{object}\n").as_bytes()));
-    add("json broken before", with_type(app_json, format!("{{\"a\":oops,{}:{}}}", json(name), json(value)).as_bytes()));
-    add("json broken after", with_type(app_json, format!("{{{}:{} oops", json(name), json(value)).as_bytes()));
-    add("json unclosed", with_type(app_json, format!("{{{}:\"{}", json(name), json(value).trim_matches('"')).as_bytes()));
-    add("json escaped and broken", with_type(app_json, format!("{{oops,{}", &escaped[1..]).as_bytes()));
-    add("json in utf-16", with_type("application/json; charset=utf-16le", &object.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()));
-    add("multipart", with_type("multipart/form-data; boundary=XyZ", multipart(name, value).as_bytes()));
+    add(
+        "json broken before",
+        with_type(app_json, format!("{{\"a\":oops,{}:{}}}", json(name), json(value)).as_bytes()),
+    );
+    add(
+        "json broken after",
+        with_type(app_json, format!("{{{}:{} oops", json(name), json(value)).as_bytes()),
+    );
+    add(
+        "json unclosed",
+        with_type(
+            app_json,
+            format!("{{{}:\"{}", json(name), json(value).trim_matches('"')).as_bytes(),
+        ),
+    );
+    add(
+        "json escaped and broken",
+        with_type(app_json, format!("{{oops,{}", &escaped[1..]).as_bytes()),
+    );
+    add(
+        "json in utf-16",
+        with_type(
+            "application/json; charset=utf-16le",
+            &object.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+        ),
+    );
+    add(
+        "multipart",
+        with_type("multipart/form-data; boundary=XyZ", multipart(name, value).as_bytes()),
+    );
     add("multipart as text", with_type("text/plain", multipart(name, value).as_bytes()));
     add("multipart as json", with_type(app_json, multipart(name, value).as_bytes()));
-    add("multipart without blanks", with_type("multipart/form-data; boundary=XyZ", multipart(name, value).replace("\r\n", "\n").as_bytes()));
-    let file = format!("--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.json\"\r\nContent-Type: application/json\r\n\r\n{object}\r\n--B--\r\n");
+    add(
+        "multipart without blanks",
+        with_type(
+            "multipart/form-data; boundary=XyZ",
+            multipart(name, value).replace("\r\n", "\n").as_bytes(),
+        ),
+    );
+    let file = format!(
+        "--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.json\"\r\nContent-Type: application/json\r\n\r\n{object}\r\n--B--\r\n"
+    );
     add("file in multipart", with_type("multipart/form-data; boundary=B", file.as_bytes()));
-    add("events", with_type("text/event-stream", format!("event: x\ndata: {object}\n\ndata: [DONE]\n").as_bytes()));
-    add("binary", with_type("application/octet-stream", &[&[0xFF, 0xD8, 0x00, 0x01][..], object.as_bytes(), &[0xFE, 0xFF, 0x80]].concat()));
-    add("base64 of json", with_type(app_json, format!("{{\"state\":\"{}\"}}", BASE64.encode(object.as_bytes())).as_bytes()));
-    for (encoding, bytes) in [("gzip", gzip(object.as_bytes())), ("br", brotli(object.as_bytes())), ("zstd", zstd::encode_all(object.as_bytes(), 1).unwrap())] {
-        add(encoding, request(None, &[("content-type", app_json), ("content-encoding", encoding)], &bytes));
-        add("a false encoding", request(None, &[("content-type", app_json), ("content-encoding", encoding)], object.as_bytes()));
+    add(
+        "events",
+        with_type(
+            "text/event-stream",
+            format!("event: x\ndata: {object}\n\ndata: [DONE]\n").as_bytes(),
+        ),
+    );
+    add(
+        "binary",
+        with_type(
+            "application/octet-stream",
+            &[&[0xFF, 0xD8, 0x00, 0x01][..], object.as_bytes(), &[0xFE, 0xFF, 0x80]].concat(),
+        ),
+    );
+    add(
+        "base64 of json",
+        with_type(
+            app_json,
+            format!("{{\"state\":\"{}\"}}", BASE64.encode(object.as_bytes())).as_bytes(),
+        ),
+    );
+    for (encoding, bytes) in [
+        ("gzip", gzip(object.as_bytes())),
+        ("br", brotli(object.as_bytes())),
+        ("zstd", zstd::encode_all(object.as_bytes(), 1).unwrap()),
+    ] {
+        add(
+            encoding,
+            request(None, &[("content-type", app_json), ("content-encoding", encoding)], &bytes),
+        );
+        add(
+            "a false encoding",
+            request(
+                None,
+                &[("content-type", app_json), ("content-encoding", encoding)],
+                object.as_bytes(),
+            ),
+        );
     }
     add("an unknown encoding", request(None, &[("content-encoding", "rot13")], object.as_bytes()));
 
@@ -209,7 +291,9 @@ fn cases(name: &str, value: &str, named: bool) -> Vec<Case> {
     add("response", answer);
 
     // Cut at every byte of the value and around it.
-    for (kind, body) in [(app_json, &object), (form, &pair), ("text/plain", &format!("{name}: {value}"))] {
+    for (kind, body) in
+        [(app_json, &object), (form, &pair), ("text/plain", &format!("{name}: {value}"))]
+    {
         let start = body.find(&json(value)[1..4.min(json(value).len())]).unwrap_or(5);
         for at in start..body.len() {
             if body.is_char_boundary(at) {
@@ -239,11 +323,20 @@ fn cases(name: &str, value: &str, named: bool) -> Vec<Case> {
         // In running text a value ends where a word does; quotes and elements hold more.
         let bare = value.contains([' ', '&', '\'', '"', '<']) && named;
         for text in text {
-            if bare && !(text.contains("=>") || text.contains("<login>") || text.contains("<input")) || (value.contains('&') && text.contains('<')) {
+            if bare && !(text.contains("=>") || text.contains("<login>") || text.contains("<input"))
+                || (value.contains('&') && text.contains('<'))
+            {
                 continue;
             }
             add("text", with_type("text/plain", text.as_bytes()));
-            add("chat", with_type(app_json, format!("{{\"messages\":[{{\"role\":\"user\",\"content\":{}}}]}}", json(&text)).as_bytes()));
+            add(
+                "chat",
+                with_type(
+                    app_json,
+                    format!("{{\"messages\":[{{\"role\":\"user\",\"content\":{}}}]}}", json(&text))
+                        .as_bytes(),
+                ),
+            );
         }
     }
     if !named {
@@ -252,7 +345,11 @@ fn cases(name: &str, value: &str, named: bool) -> Vec<Case> {
         add("path", path);
         if value.is_ascii() {
             for header in ["x-note", "referer", "user-agent"] {
-                let carried = if header == "referer" { format!("https://a.example/p?q={}", percent(value, false)) } else { value.to_owned() };
+                let carried = if header == "referer" {
+                    format!("https://a.example/p?q={}", percent(value, false))
+                } else {
+                    value.to_owned()
+                };
                 add(header, request(None, &[(header, &carried)], b""));
             }
         }
@@ -282,7 +379,10 @@ fn headers_with(value: &str) -> Vec<Case> {
         });
     }
     let mut answer = request(None, &[], b"");
-    answer.response_headers.append("set-cookie", HeaderValue::from_str(&format!("sid={value}; Path=/; HttpOnly")).unwrap());
+    answer.response_headers.append(
+        "set-cookie",
+        HeaderValue::from_str(&format!("sid={value}; Path=/; HttpOnly")).unwrap(),
+    );
     cases.push(Case { place: "set-cookie".to_owned(), needle: value.to_owned(), exchange: answer });
     cases
 }
@@ -296,7 +396,10 @@ fn views(line: &str) -> Vec<String> {
         while let Some(at) = rest.find('\\') {
             out.push_str(&rest[..at]);
             let tail = &rest[at..];
-            let code = tail.get(2..6).and_then(|d| u32::from_str_radix(d, 16).ok()).and_then(char::from_u32);
+            let code = tail
+                .get(2..6)
+                .and_then(|d| u32::from_str_radix(d, 16).ok())
+                .and_then(char::from_u32);
             match (tail.as_bytes().get(1), code) {
                 (Some(b'u'), Some(c)) => {
                     out.push(c);
@@ -354,7 +457,8 @@ fn leaks(case: &Case, site: &Site, keys: &Keys) -> Option<String> {
     event.response_sha256 = None;
     let line = serde_json::to_string(&event).unwrap();
     // At a cut half of it is a leak too; two thirds are more than chance.
-    let shown: String = case.needle.chars().take(case.needle.chars().count().div_ceil(3) * 2).collect();
+    let shown: String =
+        case.needle.chars().take(case.needle.chars().count().div_ceil(3) * 2).collect();
     views(&line)
         .into_iter()
         .find(|view| view.contains(&shown) || view.contains(&percent(&case.needle, false)))
@@ -391,7 +495,12 @@ fn personal_data_is_masked_everywhere() {
 
 #[test]
 fn credentials_in_headers_never_survive() {
-    check(["hunter2blue99", "f3b1c9d27a6e4f50"].iter().flat_map(|value| headers_with(value)).collect());
+    check(
+        ["hunter2blue99", "f3b1c9d27a6e4f50"]
+            .iter()
+            .flat_map(|value| headers_with(value))
+            .collect(),
+    );
 }
 
 /// What looks a little like it, and must stay readable.

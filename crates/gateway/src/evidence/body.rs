@@ -200,6 +200,8 @@ pub(super) struct Shown {
     pub(super) text: String,
     /// `base64` when the body is no text.
     pub(super) encoding: Option<&'static str>,
+    /// Something was destroyed or masked in it.
+    pub(super) hidden: bool,
 }
 
 impl Protect<'_> {
@@ -215,17 +217,23 @@ impl Protect<'_> {
             return Some(match std::str::from_utf8(bytes) {
                 Ok(text) if !is_binary(text) => {
                     let hidden = self.document(text, media, decoded.cut);
-                    Shown { text: hidden.unwrap_or_else(|| text.to_owned()), encoding: None }
+                    Shown {
+                        hidden: hidden.is_some(),
+                        text: hidden.unwrap_or_else(|| text.to_owned()),
+                        encoding: None,
+                    }
                 }
-                _ => Shown { text: "[undecodable]".to_owned(), encoding: None },
+                _ => Shown { text: "[undecodable]".to_owned(), encoding: None, hidden: false },
             });
         }
         let protected = self.bytes(bytes, media, decoded.cut, 0);
         Some(match protected {
-            Protected::Text(text) => Shown { text, encoding: None },
-            Protected::Bytes(bytes) => {
-                Shown { text: BASE64.encode(&bytes), encoding: Some("base64") }
-            }
+            Protected::Text(text, hidden) => Shown { text, encoding: None, hidden },
+            Protected::Bytes(shown) => Shown {
+                text: BASE64.encode(&shown),
+                encoding: Some("base64"),
+                hidden: shown != bytes,
+            },
         })
     }
 
@@ -235,14 +243,18 @@ impl Protect<'_> {
         {
             let out = self.multipart(bytes, boundary, cut, depth);
             return match String::from_utf8(out) {
-                Ok(text) => Protected::Text(text),
+                Ok(text) => {
+                    let hidden = text.as_bytes() != bytes;
+                    Protected::Text(text, hidden)
+                }
                 Err(bytes) => Protected::Bytes(bytes.into_bytes()),
             };
         }
         match text(bytes, media, cut) {
             Some(text) => {
                 let hidden = self.document(&text, media, cut);
-                Protected::Text(hidden.unwrap_or_else(|| text.into_owned()))
+                let changed = hidden.is_some();
+                Protected::Text(hidden.unwrap_or_else(|| text.into_owned()), changed)
             }
             None => Protected::Bytes(self.binary(bytes, cut)),
         }
@@ -381,7 +393,7 @@ impl Protect<'_> {
         };
         let content = field.unwrap_or_else(|| {
             match self.bytes(content, &MediaType::parse(&media), cut, depth + 1) {
-                Protected::Text(text) => text.into_bytes(),
+                Protected::Text(text, _) => text.into_bytes(),
                 Protected::Bytes(bytes) => bytes,
             }
         });
@@ -391,7 +403,8 @@ impl Protect<'_> {
 }
 
 enum Protected {
-    Text(String),
+    /// And whether something was hidden in it.
+    Text(String, bool),
     Bytes(Vec<u8>),
 }
 

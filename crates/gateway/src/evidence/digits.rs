@@ -63,7 +63,14 @@ pub(super) fn marks(bytes: &[u8], mut found: impl FnMut(usize)) {
             Mark::Digit => {
                 let (end, digits) = run(bytes, at);
                 if digits >= DIGITS_MIN && may_be_someones(bytes, at, end, digits) {
-                    found(at);
+                    // Each group, for a reader of tokens may meet them one by one.
+                    let mut before = b' ';
+                    for (i, byte) in bytes.get(at..end).unwrap_or_default().iter().enumerate() {
+                        if byte.is_ascii_digit() && !before.is_ascii_digit() {
+                            found(at + i);
+                        }
+                        before = *byte;
+                    }
                 }
                 at = end;
                 continue;
@@ -143,13 +150,9 @@ fn run(bytes: &[u8], at: usize) -> (usize, usize) {
 
 struct Group {
     start: usize,
+    end: usize,
+    /// Empty when they belong to a word.
     digits: Vec<u8>,
-}
-
-impl Group {
-    fn end(&self) -> usize {
-        self.start + self.digits.len()
-    }
 }
 
 /// Adds what the digits and `@` of `text` are found to be. Spans may overlap; the caller merges.
@@ -210,7 +213,7 @@ fn ascii(text: &str, out: &mut Vec<Span>) {
             continue;
         }
         let (end, digits) = run(bytes, at);
-        if digits >= DIGITS_MIN && !inside_word(bytes, at) {
+        if digits >= DIGITS_MIN {
             number(bytes, at, end, out);
         }
         at = end;
@@ -233,29 +236,41 @@ fn number(bytes: &[u8], start: usize, end: usize, out: &mut Vec<Span>) {
             .map_or(0, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count());
         if length > 0 {
             let digits = bytes.get(at..at + length).unwrap_or_default();
-            groups.push(Group { start: at, digits: digits.iter().map(|d| d - b'0').collect() });
+            groups.push(Group {
+                start: at,
+                end: at + length,
+                digits: digits.iter().map(|d| d - b'0').collect(),
+            });
         }
         at += length.max(1);
     }
-    // Glued to letters at the end: an identifier, not a number.
+    // Glued to letters, the first or last group is part of a word; what stands apart from it is not.
+    if inside_word(bytes, start)
+        && let Some(first) = groups.first_mut()
+    {
+        first.digits.clear();
+    }
     if bytes.get(end).is_some_and(u8::is_ascii_alphabetic)
         && let Some(last) = groups.last_mut()
     {
-        last.digits.truncate(0);
+        last.digits.clear();
     }
     let mut i = 0;
     while i < groups.len() {
         let rest = groups.get(i..).unwrap_or_default();
         // `0.4111111111111111` is a fraction.
-        let before = i.checked_sub(1).and_then(|b| groups.get(b)).map_or(start, Group::end);
+        let before = i.checked_sub(1).and_then(|b| groups.get(b)).map_or(start, |g| g.end);
         let at = rest.first().map_or(start, |g| g.start);
-        if i > 0 && bytes.get(before..at) == Some(b".") && rest.first().is_some_and(|g| g.digits.len() > 6) {
+        if i > 0
+            && bytes.get(before..at) == Some(b".")
+            && rest.first().is_some_and(|g| g.digits.len() > 6)
+        {
             i += 1;
             continue;
         }
         match judge(bytes, rest) {
             Some((kind, used, from)) => {
-                let end = rest.get(used - 1).map_or(start, Group::end);
+                let end = rest.get(used - 1).map_or(start, |g| g.end);
                 out.push(Span { start: from, end, what: What::Personal(kind) });
                 i += used;
             }
@@ -271,7 +286,7 @@ fn judge(bytes: &[u8], groups: &[Group]) -> Option<(Kind, usize, usize)> {
     if first.digits.is_empty() || first.digits.len() > GROUP_MAX {
         return None;
     }
-    let gap = |a: &Group, b: &Group| bytes.get(a.end()..b.start).unwrap_or_default();
+    let gap = |a: &Group, b: &Group| bytes.get(a.end..b.start).unwrap_or_default();
     // 900101-1234567, 900101 1234567, 9001011234567
     if let [a, b, ..] = groups
         && a.digits.len() == 6
@@ -365,7 +380,7 @@ fn phone(bytes: &[u8], groups: &[Group]) -> Option<(usize, usize)> {
         return Some((1, from));
     }
     let [a, b, c, ..] = groups else { return None };
-    let gap = |a: &Group, b: &Group| bytes.get(a.end()..b.start).unwrap_or_default();
+    let gap = |a: &Group, b: &Group| bytes.get(a.end..b.start).unwrap_or_default();
     let dashed = |gap: &[u8]| !gap.contains(&b'/') && !gap.contains(&b'_');
     let (left, right) = (gap(a, b), gap(b, c));
     // `555 123 4567` alone is any three numbers; a national prefix or a bracket or dashes make a phone.

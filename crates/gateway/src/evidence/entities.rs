@@ -101,7 +101,12 @@ pub fn wants_body(head: &RequestHead, site: &Site) -> bool {
 }
 
 /// The account a request's body names, where [`wants_body`].
-pub fn account_in_body(head: &RequestHead, body: &[u8], site: &Site, keys: &Keys) -> Option<String> {
+pub fn account_in_body(
+    head: &RequestHead,
+    body: &[u8],
+    site: &Site,
+    keys: &Keys,
+) -> Option<String> {
     if !wants_body(head, site) {
         return None;
     }

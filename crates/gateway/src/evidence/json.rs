@@ -58,6 +58,7 @@ impl Protect<'_> {
             rewrite: Rewrite { text, out: String::new(), copied: 0 },
             candidates: &candidates,
             next: 0,
+            last: 0,
             cut,
             depth,
         };
@@ -74,6 +75,8 @@ struct Walk<'t, 'c> {
     rewrite: Rewrite<'t>,
     candidates: &'c [u32],
     next: usize,
+    /// Where the last member or item began.
+    last: usize,
     cut: bool,
     depth: u8,
 }
@@ -123,6 +126,9 @@ impl<'t> Walk<'t, '_> {
                 (Some(frame), _) if frame.object => return self.give_up(protect, &frames, member),
                 (Some(frame), _) => class = frame.class,
                 (None, _) => {}
+            }
+            if byte != &b':' {
+                self.last = member;
             }
             match self.bytes.get(at) {
                 Some(b'"') => {
@@ -230,6 +236,9 @@ impl<'t> Walk<'t, '_> {
 
     /// From here on it is no JSON: running text, or, inside a secret, nothing.
     fn give_up(&mut self, protect: &mut Protect<'_>, frames: &[Frame], at: usize) {
+        // `"password": "x"` without its braces: the name came before, and belongs to what follows.
+        let named = self.bytes.get(at) == Some(&b':') && self.last >= self.rewrite.copied;
+        let at = if named { self.last } else { at };
         let rest = self.slice(at, self.bytes.len());
         let hidden = if frames.iter().any(|frame| frame.class == Class::Secret) {
             Some(protect.secret(rest))

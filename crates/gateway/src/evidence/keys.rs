@@ -1,7 +1,7 @@
 use data_encoding::{BASE64, HEXLOWER};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
-use schema::Secret;
+use schema::{Digest, Secret};
 use std::fmt;
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ pub struct Keys {
     personal: hmac::Key,
     seal: hmac::Key,
     nonce: hmac::Key,
+    digests: hmac::Key,
 }
 
 /// What a tenant key may look like.
@@ -41,6 +42,7 @@ impl Keys {
             personal: derive("plura gateway personal 1\u{1}"),
             seal: derive("plura gateway seal 1\u{1}"),
             nonce: derive("plura gateway nonce 1\u{1}"),
+            digests: derive("plura gateway digests 1\u{1}"),
         }
     }
 
@@ -62,6 +64,14 @@ impl Keys {
     /// response body is found again where it is used.
     pub fn secret_hash(&self, secret: &[u8]) -> String {
         hex_prefix::<8>(hmac::sign(&self.secrets, secret).as_ref())
+    }
+
+    /// In place of the plain SHA-256 of a body in which something was hidden.
+    ///
+    /// Whoever has the plain digest and the rest of a login form can try passwords against it at leisure;
+    /// against this only the holder of the tenant key can. Equal bodies stay equal.
+    pub(super) fn keyed_digest(&self, digest: &Digest) -> String {
+        format!("keyed:{}", HEXLOWER.encode(hmac::sign(&self.digests, &digest.0).as_ref()))
     }
 
     /// The keyed hash beside masked personal data: 8 hex digits, enough to find equals with.

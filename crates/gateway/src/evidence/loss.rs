@@ -89,7 +89,13 @@ const HEADER_BYTES: usize = 16;
 
 impl LossBook {
     pub(super) fn open(path: &Path) -> io::Result<LossBook> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
         if file.metadata()?.len() < 2 * SLOT_BYTES as u64 {
             file.write_all_at(&[0; 2 * SLOT_BYTES], 0)?;
             file.sync_all()?;
@@ -119,7 +125,13 @@ impl LossBook {
         Some((u64::from_le_bytes(*turn), serde_json::from_slice(text).ok()?))
     }
 
-    pub(super) fn count(&mut self, reason: LossReason, dropped: u64, since: Timestamp, until: Timestamp) {
+    pub(super) fn count(
+        &mut self,
+        reason: LossReason,
+        dropped: u64,
+        since: Timestamp,
+        until: Timestamp,
+    ) {
         if dropped == 0 {
             return;
         }

@@ -28,6 +28,18 @@ pub fn observe(exchange: &Exchange, site: &Site, keys: &Keys, book: &SessionBook
     Observation::of(exchange, site, keys, book).into_event()
 }
 
+/// The same event as one line of OCSF JSON, appended to `out` without the line break: what the recorder
+/// does for every exchange.
+pub fn observe_line(
+    exchange: &Exchange,
+    site: &Site,
+    keys: &Keys,
+    book: &SessionBook,
+    out: &mut Vec<u8>,
+) {
+    Observation::of(exchange, site, keys, book).write_line(out);
+}
+
 /// An event, its headers not yet made into JSON values: the recorder writes them out directly.
 pub(super) struct Observation<'a> {
     pub(super) event: Event,
@@ -100,7 +112,10 @@ impl<'a> Observation<'a> {
         event.request_content_type = kept("content-type");
 
         protect.begin("request.body");
-        if let Some(Shown { text, encoding }) = protect.body(&sent, &request_media) {
+        if let Some(Shown { text, encoding, hidden }) = protect.body(&sent, &request_media) {
+            if hidden {
+                event.request_sha256 = exchange.request_body.sha256.map(|d| keys.keyed_digest(&d));
+            }
             event.request_body = Some(text);
             event.request_body_encoding = encoding.map(str::to_owned);
         }
@@ -115,7 +130,11 @@ impl<'a> Observation<'a> {
             .find(|(name, _)| *name == "content-type")
             .map(|(_, value)| value.clone().into_owned());
         protect.begin("response.body");
-        if let Some(Shown { text, encoding }) = protect.body(&answered, &response_media) {
+        if let Some(Shown { text, encoding, hidden }) = protect.body(&answered, &response_media) {
+            if hidden {
+                event.response_sha256 =
+                    exchange.response_body.sha256.map(|d| keys.keyed_digest(&d));
+            }
             event.response_body = Some(text);
             event.response_body_encoding = encoding.map(str::to_owned);
         }
@@ -306,7 +325,7 @@ fn learn(
         return;
     }
     match event.outcome_action.as_deref() {
-        Some("login" | "token-issue") => {
+        Some("login" | "token-issue" | "step-up") => {
             if who.account.is_none() {
                 // Known only from the answer: `response-json:user.name`.
                 let places = route.map(|r| r.account.as_slice()).unwrap_or_default();

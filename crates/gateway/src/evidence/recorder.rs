@@ -48,7 +48,10 @@ impl RecorderConfig {
 enum Job {
     Record(Arc<Site>, Box<Exchange>),
     /// Write and sync everything before it, then go on or end.
-    Settle { done: SyncSender<()>, stop: bool },
+    Settle {
+        done: SyncSender<()>,
+        stop: bool,
+    },
 }
 
 /// What the recorder did since its start.
@@ -160,7 +163,11 @@ pub struct Recorder {
 
 impl Recorder {
     /// Opens the spool and starts the thread.
-    pub fn start(config: RecorderConfig, keys: Keys, book: Arc<SessionBook>) -> Result<Recorder, SpoolError> {
+    pub fn start(
+        config: RecorderConfig,
+        keys: Keys,
+        book: Arc<SessionBook>,
+    ) -> Result<Recorder, SpoolError> {
         let fresh = u64::try_from(now()).unwrap_or(0).saturating_mul(SEQUENCES_PER_MS);
         let dir = config.spool.dir.clone();
         let spool = Spool::open(config.spool, fresh)?;
@@ -175,7 +182,14 @@ impl Recorder {
             parked: dir.join("parked"),
         });
         let (jobs, queue) = sync_channel(config.queue_len.max(1));
-        let worker = Worker { common: Arc::clone(&common), keys, book, queue, lines: Vec::new(), unsynced: None };
+        let worker = Worker {
+            common: Arc::clone(&common),
+            keys,
+            book,
+            queue,
+            lines: Vec::new(),
+            unsynced: None,
+        };
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || worker.run())
@@ -251,7 +265,9 @@ impl Recorder {
             unauthorized: counts.unauthorized.load(Ordering::Relaxed),
             dropped: losses
                 .totals()
-                .map(|(reason, n)| (reason, if reason == LossReason::MemoryFull { n + waiting } else { n }))
+                .map(|(reason, n)| {
+                    (reason, if reason == LossReason::MemoryFull { n + waiting } else { n })
+                })
                 .collect(),
         }
     }
@@ -263,22 +279,53 @@ impl Recorder {
             // A `String` takes every write.
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
         };
-        metric("plura_evidence_observed_total", "counter", "Exchanges made into events.", f.observed);
-        metric("plura_evidence_spooled_total", "counter", "Events written to the spool.", f.spooled);
-        metric("plura_evidence_shipped_total", "counter", "Events the server acknowledged.", f.shipped);
+        metric(
+            "plura_evidence_observed_total",
+            "counter",
+            "Exchanges made into events.",
+            f.observed,
+        );
+        metric(
+            "plura_evidence_spooled_total",
+            "counter",
+            "Events written to the spool.",
+            f.spooled,
+        );
+        metric(
+            "plura_evidence_shipped_total",
+            "counter",
+            "Events the server acknowledged.",
+            f.shipped,
+        );
         metric("plura_evidence_refused_total", "counter", "Events the server refused.", f.refused);
         metric("plura_evidence_batches_total", "counter", "Batches acknowledged.", f.batches);
-        metric("plura_evidence_batch_failures_total", "counter", "Batches that had to be sent again.", f.batch_failures);
-        metric("plura_evidence_sync_failures_total", "counter", "Syncs the disk failed.", f.sync_failures);
+        metric(
+            "plura_evidence_batch_failures_total",
+            "counter",
+            "Batches that had to be sent again.",
+            f.batch_failures,
+        );
+        metric(
+            "plura_evidence_sync_failures_total",
+            "counter",
+            "Syncs the disk failed.",
+            f.sync_failures,
+        );
         metric("plura_evidence_queue", "gauge", "Exchanges waiting to be observed.", f.queue_len);
         metric("plura_evidence_spool_bytes", "gauge", "Bytes in the spool.", f.spool_bytes);
-        metric("plura_evidence_unauthorized", "gauge", "1 when the server does not accept our token.", u64::from(f.unauthorized));
+        metric(
+            "plura_evidence_unauthorized",
+            "gauge",
+            "1 when the server does not accept our token.",
+            u64::from(f.unauthorized),
+        );
         let _ = writeln!(
             out,
             "# HELP plura_evidence_dropped_total Exchanges without an event at the server.\n# TYPE plura_evidence_dropped_total counter"
         );
         for (reason, n) in f.dropped {
-            let _ = writeln!(out, "plura_evidence_dropped_total{{reason=\"{}\"}} {n}", reason.as_str());
+            let _ =
+                writeln!(out, "plura_evidence_dropped_total{{reason=\"{}\"}} {n}", reason.as_str());
         }
     }
 }
@@ -315,7 +362,10 @@ impl Worker {
             // What was dropped at the door goes into the book.
             let dropped = self.common.counts.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {
-                tracing::warn!(dropped, "exchanges dropped: the recorder is behind and its memory used up");
+                tracing::warn!(
+                    dropped,
+                    "exchanges dropped: the recorder is behind and its memory used up"
+                );
                 self.common.lose(LossReason::MemoryFull, dropped, began);
             }
             began = now();

@@ -291,7 +291,8 @@ impl Scanner {
                 // `Password: correct horse battery` on a line of its own is all secret; in the middle of
                 // a sentence the value ends with the word.
                 let line = text.get(..name_start).unwrap_or_default();
-                let begins_line = line.rsplit('\n').next().is_some_and(|head| head.trim().is_empty());
+                let begins_line =
+                    line.rsplit('\n').next().is_some_and(|head| head.trim().is_empty());
                 if !quoted && separator == Separator::Colon && begins_line {
                     let rest = text.get(start..).unwrap_or_default();
                     let end = start + rest.find(['\r', '\n']).unwrap_or(rest.len());

@@ -48,7 +48,9 @@ pub struct ShipperConfig {
 pub enum ShipperError {
     #[error("`{0}` is not the server's address: write `https://host:port`")]
     Url(String),
-    #[error("the server token holds a character no header may have; copy it again, without line breaks")]
+    #[error(
+        "the server token holds a character no header may have; copy it again, without line breaks"
+    )]
     Token,
 }
 
@@ -158,7 +160,12 @@ impl Shipper {
             let seen = events.last().map(|e| e.sequence).or(spool.acknowledged());
             drop(spool);
             let lost = following.saturating_sub(seen.map_or(following, |s| s + 1)).max(1);
-            tracing::error!(segment, bytes, events = lost, "a spool segment is damaged; the rest of it is lost");
+            tracing::error!(
+                segment,
+                bytes,
+                events = lost,
+                "a spool segment is damaged; the rest of it is lost"
+            );
             self.common.lose(LossReason::SpoolDamaged, lost, now());
         }
         if events.is_empty() {
@@ -206,7 +213,10 @@ impl Shipper {
                 answer @ (Answer::TooLarge | Answer::Refused(..)) => {
                     let why = match &answer {
                         Answer::Refused(status, body) => {
-                            format!("{status}: {}", String::from_utf8_lossy(body).chars().take(300).collect::<String>())
+                            format!(
+                                "{status}: {}",
+                                String::from_utf8_lossy(body).chars().take(300).collect::<String>()
+                            )
                         }
                         _ => "413: too large".to_owned(),
                     };
@@ -233,7 +243,11 @@ impl Shipper {
         if receipt.rejected > 0 {
             counts.refused.fetch_add(receipt.rejected, Ordering::Relaxed);
             let answer: String = String::from_utf8_lossy(body).chars().take(500).collect();
-            tracing::error!(rejected = receipt.rejected, answer, "the server refused events of a batch");
+            tracing::error!(
+                rejected = receipt.rejected,
+                answer,
+                "the server refused events of a batch"
+            );
             self.common.lose(LossReason::Refused, receipt.rejected, now());
         }
     }
@@ -266,8 +280,8 @@ impl Shipper {
             "until": report.tally.until,
             "reason": report.reason.as_str(),
         });
-        let request =
-            Request::post(format!("{}/api/v1/gateway/loss", self.url)).header(CONTENT_TYPE, "application/json");
+        let request = Request::post(format!("{}/api/v1/gateway/loss", self.url))
+            .header(CONTENT_TYPE, "application/json");
         match self.request(request, body.to_string().into_bytes()).await {
             Answer::Accepted(_) => {
                 self.common.confirm(report);
@@ -312,7 +326,9 @@ impl Shipper {
         let wait = head.headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
         match head.status {
             status if status.is_success() => Answer::Accepted(body),
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Answer::Unauthorized(status),
+            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                Answer::Unauthorized(status)
+            }
             StatusCode::PAYLOAD_TOO_LARGE => Answer::TooLarge,
             status @ (StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) => {
                 Answer::Refused(status, body)
@@ -320,7 +336,11 @@ impl Shipper {
             status => {
                 // 404, 405, 3xx: the address is wrong, not the event. It waits, and says so.
                 if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS {
-                    tracing::error!(status = status.as_u16(), url = self.url, "this does not answer like a Plura server; check the url");
+                    tracing::error!(
+                        status = status.as_u16(),
+                        url = self.url,
+                        "this does not answer like a Plura server; check the url"
+                    );
                 }
                 Answer::Later(wait.map(Duration::from_secs))
             }
@@ -330,7 +350,11 @@ impl Shipper {
     /// Keeps a refused event beside the spool, and counts it.
     fn park(&self, event: &Spooled, why: &str) {
         self.common.counts.refused.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(sequence = event.sequence, why, "the server refused an event; it is kept aside");
+        tracing::error!(
+            sequence = event.sequence,
+            why,
+            "the server refused an event; it is kept aside"
+        );
         let dir = &self.common.parked;
         let kept = std::fs::DirBuilder::new()
             .recursive(true)
@@ -343,8 +367,12 @@ impl Shipper {
                     return Err(std::io::Error::other(format!("{PARKED_MAX} are kept already")));
                 }
                 let path = dir.join(format!("{:020}.json", event.sequence));
-                let mut file =
-                    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+                let mut file = std::fs::OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .open(path)?;
                 file.write_all(&event.payload)
             });
         if let Err(error) = kept {

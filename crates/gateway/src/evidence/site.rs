@@ -213,15 +213,6 @@ impl Site {
         self.expression_errors.load(Ordering::Relaxed)
     }
 
-    /// Whether a request's account stands in its body: a login, or a route that says so.
-    pub fn states_account_in_body(&self, method: &str, path: &str) -> bool {
-        self.route(method, path).is_some_and(|route| {
-            let in_body = |place: &Place| matches!(place, Place::Form(_) | Place::Json(_));
-            let is_login = route.action.as_deref() == Some("login");
-            route.account.iter().any(in_body) || (is_login && route.account.is_empty())
-        })
-    }
-
     pub(super) fn route(&self, method: &str, path: &str) -> Option<&Route> {
         if self.routes.is_empty() {
             return None;

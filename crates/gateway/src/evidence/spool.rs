@@ -155,7 +155,8 @@ impl Spool {
 
     /// Takes an event under [`Spool::next_sequence`]; [`Spool::write`] puts it in the file.
     pub fn push(&mut self, payload: &[u8]) -> Result<u64, SpoolError> {
-        let length = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= PAYLOAD_BYTES_MAX);
+        let length =
+            u32::try_from(payload.len()).ok().filter(|_| payload.len() <= PAYLOAD_BYTES_MAX);
         let size = (payload.len() + HEADER_BYTES) as u64;
         let Some(length) = length.filter(|_| self.bytes() + size <= self.config.bytes_max) else {
             return Err(SpoolError::Full(self.config.bytes_max));
@@ -220,7 +221,9 @@ impl Spool {
         self.sync()?;
         let first = self.next - self.buffered as u64;
         let path = segment_path(&self.config.dir, first);
-        self.file = Some(OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?);
+        self.file = Some(
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?,
+        );
         File::open(&self.config.dir)?.sync_all()?;
         self.segments.push_back(Segment { first, bytes: 0, durable: 0 });
         Ok(())
@@ -409,7 +412,13 @@ impl AckFile {
     const SLOT_BYTES: u64 = 32;
 
     fn open(path: &Path) -> io::Result<AckFile> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
         if file.metadata()?.len() < AckFile::SLOT_BYTES * 2 {
             file.write_all_at(&[0; 64], 0)?;
         }

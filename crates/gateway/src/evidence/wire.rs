@@ -250,12 +250,17 @@ mod tests {
         let line = |event: &Event| {
             let mut out = Vec::new();
             let headers = vec![("a", Cow::Borrowed("1\"")), ("b", Cow::Borrowed(""))];
-            Observation { event: event.clone(), request_headers: headers, response_headers: Vec::new() }
-                .write_line(&mut out);
+            Observation {
+                event: event.clone(),
+                request_headers: headers,
+                response_headers: Vec::new(),
+            }
+            .write_line(&mut out);
             serde_json::from_slice::<Value>(&out).unwrap()
         };
         let mut expected = event.clone();
-        expected.request_headers = Some(json!([{"name": "a", "value": "1\""}, {"name": "b", "value": ""}]));
+        expected.request_headers =
+            Some(json!([{"name": "a", "value": "1\""}, {"name": "b", "value": ""}]));
         assert_eq!(line(&event), expected.to_ocsf());
         event.rest.insert("x".to_owned(), json!(1));
         expected.rest.insert("x".to_owned(), json!(1));

@@ -1,5 +1,7 @@
 use super::*;
-use crate::evidence::{CapturedBody, Exchange, Keys, RouteSpec, SessionBook, Site, SiteSpec, observe};
+use crate::evidence::{
+    CapturedBody, Exchange, Keys, RouteSpec, SessionBook, Site, SiteSpec, observe,
+};
 
 fn rule(when: &str, result: OutcomeResult, reason: &str) -> OutcomeSpec {
     OutcomeSpec {
@@ -19,7 +21,8 @@ fn outcome(rules: Vec<OutcomeSpec>, status: u16, answer: &str) -> (Site, schema:
         object_from: Some("request.query.item".to_owned()),
         ..RouteSpec::default()
     };
-    let site = Site::compile("s", &SiteSpec { routes: vec![route], ..SiteSpec::default() }).unwrap();
+    let site =
+        Site::compile("s", &SiteSpec { routes: vec![route], ..SiteSpec::default() }).unwrap();
     let mut exchange = Exchange { status: Some(status), ..Exchange::default() };
     exchange.request.path = "/login".to_owned();
     exchange.request.query = Some("item=A7".to_owned());
@@ -38,9 +41,21 @@ fn check(rules: Vec<OutcomeSpec>, status: u16, answer: &str, result: &str, reaso
 fn the_first_rule_that_holds_decides() {
     let rules = || {
         vec![
-            rule("response.status == 200 && response.json.ok == true", OutcomeResult::Success, "welcome"),
-            rule("response.status == 200 && response.json.code == 12", OutcomeResult::Failure, "bad-password"),
-            rule("response.status >= 400 && response.status < 500", OutcomeResult::Failure, "refused"),
+            rule(
+                "response.status == 200 && response.json.ok == true",
+                OutcomeResult::Success,
+                "welcome",
+            ),
+            rule(
+                "response.status == 200 && response.json.code == 12",
+                OutcomeResult::Failure,
+                "bad-password",
+            ),
+            rule(
+                "response.status >= 400 && response.status < 500",
+                OutcomeResult::Failure,
+                "refused",
+            ),
             rule("response.body.contains('maintenance')", OutcomeResult::Unknown, "maintenance"),
         ]
     };
@@ -68,7 +83,10 @@ fn a_reason_from_the_answer_is_protected() {
 fn an_expression_that_fails_is_counted_and_holds_not() {
     let rules = vec![rule("response.json.a.b.c == 1", OutcomeResult::Failure, "x")];
     let (site, event) = outcome(rules, 200, "{}");
-    assert_eq!((event.outcome.as_deref(), event.outcome_object.as_deref()), (Some("success"), Some("A7")));
+    assert_eq!(
+        (event.outcome.as_deref(), event.outcome_object.as_deref()),
+        (Some("success"), Some("A7"))
+    );
     assert_eq!(site.expression_errors(), 1);
 }
 
@@ -93,7 +111,10 @@ fn mistakes_in_expressions_are_told_with_their_place() {
 
 #[test]
 fn tokens_are_found_in_answers_and_streams() {
-    assert_eq!(usage(r#"{"usage":{"prompt_tokens":12,"completion_tokens":30,"x":{"y":1}}}"#), (Some(12), Some(30)));
+    assert_eq!(
+        usage(r#"{"usage":{"prompt_tokens":12,"completion_tokens":30,"x":{"y":1}}}"#),
+        (Some(12), Some(30))
+    );
     let stream = "data: {\"choices\":[],\"usage\":null}\n\ndata: {\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":9}}\n\ndata: [DONE]\n";
     assert_eq!(usage(stream), (Some(5), Some(9)));
     let anthropic = "data: {\"message\":{\"usage\":{\"input_tokens\":7}}}\ndata: {\"usage\":{\"output_tokens\":3}}\n";

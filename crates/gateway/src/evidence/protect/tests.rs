@@ -30,8 +30,14 @@ fn equal_values_stay_findable_and_the_rest_stays_as_it_was() {
 #[test]
 fn one_number_in_two_spellings_has_one_hash() {
     let keys = Keys::new(&[1; 32]);
-    assert_eq!(mask(&keys, Kind::Phone, "010-1234-5678"), mask(&keys, Kind::Phone, "０１０１２３４５６７８"));
-    assert_ne!(mask(&keys, Kind::Phone, "010-1234-5678"), mask(&keys, Kind::Phone, "010-1234-5679"));
+    assert_eq!(
+        mask(&keys, Kind::Phone, "010-1234-5678"),
+        mask(&keys, Kind::Phone, "０１０１２３４５６７８")
+    );
+    assert_ne!(
+        mask(&keys, Kind::Phone, "010-1234-5678"),
+        mask(&keys, Kind::Phone, "010-1234-5679")
+    );
 }
 
 #[test]
@@ -41,7 +47,10 @@ fn personal_data_is_sealed_only_where_the_site_keeps_it() {
     let sealed = event.sealed.unwrap();
     assert_eq!(sealed.as_array().unwrap().len(), 2, "request and response, the phone only");
     let entry = &sealed[1];
-    assert_eq!((entry["place"].as_str(), entry["kind"].as_str()), (Some("response.body#0"), Some("phone")));
+    assert_eq!(
+        (entry["place"].as_str(), entry["kind"].as_str()),
+        (Some("response.body#0"), Some("phone"))
+    );
     let plain = keys.unseal(event.id, "response.body#0", entry["value"].as_str().unwrap()).unwrap();
     assert_eq!(plain.reveal(), "010-1234-5678");
 }
@@ -57,7 +66,10 @@ fn a_site_adds_names_and_exempts_others() {
     let text = r#"{"shoe_size":"270mm","homeAddress":"Seoul 1","deviceToken":"push-1"}"#;
     let (event, _) = body(spec, "application/json", text);
     let shown = event.request_body.unwrap();
-    assert!(!shown.contains("270mm") && !shown.contains("Seoul") && shown.contains("push-1"), "{shown}");
+    assert!(
+        !shown.contains("270mm") && !shown.contains("Seoul") && shown.contains("push-1"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -66,7 +78,10 @@ fn other_charsets_are_read() {
     let (bytes, ..) = encoding_rs::EUC_KR.encode(text);
     let site = Site::compile("s", &SiteSpec::default()).unwrap();
     let mut exchange = Exchange { status: Some(200), ..Exchange::default() };
-    exchange.request.headers.insert("content-type", HeaderValue::from_static("text/plain; charset=euc-kr"));
+    exchange
+        .request
+        .headers
+        .insert("content-type", HeaderValue::from_static("text/plain; charset=euc-kr"));
     exchange.request_body = CapturedBody::whole(bytes.into_owned());
     let event = observe(&exchange, &site, &Keys::new(&[1; 32]), &SessionBook::new(4));
     let shown = event.request_body.unwrap();

@@ -27,10 +27,10 @@ fn names_with_values_in_running_text() {
 
 #[test]
 fn private_keys_go_whole() {
-    check("a -----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY----- b", &[(
-        "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----",
-        What::Secret,
-    )]);
+    check(
+        "a -----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY----- b",
+        &[("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----", What::Secret)],
+    );
     check("-----BEGIN CERTIFICATE-----\nMII", &[]);
 }
 

@@ -36,9 +36,19 @@ async fn serve(server: Arc<Server>) -> String {
                         }
                     };
                     let head = String::from_utf8_lossy(&buffer[..head_end]).to_lowercase();
-                    assert!(head.contains("authorization: bearer t0ken") && head.contains("plura-source: gw-1"));
-                    let length: usize =
-                        head.split("content-length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+                    assert!(
+                        head.contains("authorization: bearer t0ken")
+                            && head.contains("plura-source: gw-1")
+                    );
+                    let length: usize = head
+                        .split("content-length: ")
+                        .nth(1)
+                        .unwrap()
+                        .lines()
+                        .next()
+                        .unwrap()
+                        .parse()
+                        .unwrap();
                     while buffer.len() < head_end + 4 + length {
                         let n = socket.read(&mut chunk).await.unwrap();
                         buffer.extend_from_slice(&chunk[..n]);
@@ -101,26 +111,35 @@ impl Bench {
     }
 
     fn recorder(&self, bytes_max: u64) -> Recorder {
-        let spool = SpoolConfig { bytes_max, segment_bytes: 4096, ..SpoolConfig::new(self.dir.path()) };
+        let spool =
+            SpoolConfig { bytes_max, segment_bytes: 4096, ..SpoolConfig::new(self.dir.path()) };
         let book = Arc::new(SessionBook::new(10));
         Recorder::start(RecorderConfig::new("gw-1", spool), Keys::new(&[1; 32]), book).unwrap()
     }
 
     fn record(&self, recorder: &Recorder, n: usize) {
         for _ in 0..n {
-            assert!(recorder.record(&self.site, Exchange { status: Some(200), ..Exchange::default() }));
+            assert!(
+                recorder.record(&self.site, Exchange { status: Some(200), ..Exchange::default() })
+            );
         }
         recorder.settle();
     }
 
     /// Ships until `done`.
     async fn ship(&self, recorder: &Recorder, done: impl Fn(&Server) -> bool) {
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        let config = ShipperConfig { url: self.url.clone(), token: Secret::new("t0ken\n"), tls: Arc::new(tls) };
+        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(
+            rustls::crypto::ring::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+        let config = ShipperConfig {
+            url: self.url.clone(),
+            token: Secret::new("t0ken\n"),
+            tls: Arc::new(tls),
+        };
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(Shipper::new(config, recorder).unwrap().run(stopped));
         let wait = async {
@@ -174,7 +193,11 @@ async fn a_refused_event_is_kept_aside_and_the_others_arrive() {
     bench.record(&recorder, 20);
     let first = recorder.common.spool().next_sequence() - 20;
     *bench.server.poison.lock().unwrap() = Some(first + 7);
-    bench.ship(&recorder, |s| s.events.lock().unwrap().len() >= 19 && !s.losses.lock().unwrap().is_empty()).await;
+    bench
+        .ship(&recorder, |s| {
+            s.events.lock().unwrap().len() >= 19 && !s.losses.lock().unwrap().is_empty()
+        })
+        .await;
     assert_eq!(bench.got(), 19);
     let loss = bench.server.losses.lock().unwrap()[0].clone();
     assert_eq!((loss["reason"].as_str(), loss["dropped"].as_u64()), (Some("refused"), Some(1)));
@@ -198,7 +221,13 @@ async fn what_a_full_spool_drops_is_reported_to_the_last_one() {
     let reported = |s: &Server| {
         s.losses.lock().unwrap().iter().map(|l| l["dropped"].as_u64().unwrap()).sum::<u64>()
     };
-    bench.ship(&recorder, |s| s.events.lock().unwrap().len() as u64 >= kept && reported(s) > 0).await;
-    assert_eq!(bench.got() as u64 + reported(&bench.server), 200, "every exchange is there or counted");
+    bench
+        .ship(&recorder, |s| s.events.lock().unwrap().len() as u64 >= kept && reported(s) > 0)
+        .await;
+    assert_eq!(
+        bench.got() as u64 + reported(&bench.server),
+        200,
+        "every exchange is there or counted"
+    );
     recorder.stop();
 }

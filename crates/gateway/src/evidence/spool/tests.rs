@@ -5,7 +5,8 @@ fn config(dir: &Path) -> SpoolConfig {
 }
 
 fn fill(spool: &mut Spool, n: usize) -> Vec<u64> {
-    let sequences = (0..n).map(|i| spool.push(format!("event {i} {}", "x".repeat(i % 40)).as_bytes()).unwrap());
+    let sequences =
+        (0..n).map(|i| spool.push(format!("event {i} {}", "x".repeat(i % 40)).as_bytes()).unwrap());
     let sequences = sequences.collect();
     spool.write().unwrap();
     spool.sync().unwrap();
@@ -80,7 +81,8 @@ fn a_spool_that_is_full_says_so_and_takes_more_when_there_is_room() {
 #[test]
 fn a_segment_cut_at_any_byte_gives_back_its_whole_frames() {
     let dir = tempfile::tempdir().unwrap();
-    let mut spool = Spool::open(SpoolConfig { segment_bytes: 1 << 20, ..config(dir.path()) }, 1).unwrap();
+    let mut spool =
+        Spool::open(SpoolConfig { segment_bytes: 1 << 20, ..config(dir.path()) }, 1).unwrap();
     fill(&mut spool, 8);
     let path = segment_path(dir.path(), 1);
     let whole = std::fs::read(&path).unwrap();
