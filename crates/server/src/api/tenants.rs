@@ -63,6 +63,11 @@ pub struct TenantChange {
 /// Days that fit into every calendar here.
 const RETENTION_DAYS_MAX: u32 = 36_500;
 
+fn is_kept(retention: &RetentionDays) -> bool {
+    let mut days = retention.default_days.iter().chain(retention.class_days.values());
+    days.all(|days| (1..=RETENTION_DAYS_MAX).contains(days))
+}
+
 fn view(tenant: Tenant, role: Option<Role>) -> TenantView {
     let RetentionDays { default_days, class_days } = tenant.retention;
     TenantView {
@@ -153,9 +158,7 @@ pub async fn update(
         default_days: r.default_days,
         class_days: r.class_days,
     });
-    let is_kept = |days: u32| (1..=RETENTION_DAYS_MAX).contains(&days);
-    let mut days = retention.iter().flat_map(|r| r.default_days.iter().chain(r.class_days.values()));
-    if days.any(|days| !is_kept(*days)) {
+    if retention.as_ref().is_some_and(|retention| !is_kept(retention)) {
         return Err(Problem::bad_request(
             "retention-invalid",
             format!("a retention is 1 to {RETENTION_DAYS_MAX} days"),

@@ -103,7 +103,10 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
                 .into_response()
         };
     };
-    match admit(&app, &request, access, &path).await {
+    // A body cannot be shared between threads, so the request itself stays out of what waits.
+    let (headers, method) = (request.headers().clone(), request.method().clone());
+    let peer = request.extensions().get::<Peer>().copied();
+    match admit(&app, &headers, &method, peer, access, &path).await {
         Ok(None) => next.run(request).await,
         Ok(Some(principal)) => {
             request.extensions_mut().insert(principal);
@@ -115,18 +118,16 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
 
 async fn admit(
     app: &App,
-    request: &Request,
+    headers: &HeaderMap,
+    method: &Method,
+    peer: Option<Peer>,
     access: Access,
     path: &str,
 ) -> Result<Option<Principal>, Problem> {
-    let headers = request.headers();
     let right = match access {
         Access::Anyone => return Ok(None),
         Access::Metrics => {
-            let is_local = request
-                .extensions()
-                .get::<Peer>()
-                .is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
+            let is_local = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
             if is_local && headers.get(header::AUTHORIZATION).is_none() {
                 return Ok(None);
             }
@@ -135,7 +136,7 @@ async fn admit(
         Access::SignedIn => None,
         Access::Needs(right) => Some(right),
     };
-    let principal = authenticate(app, headers, request.method(), right.is_some()).await?;
+    let principal = authenticate(app, headers, method, right.is_some()).await?;
     if principal.must_change_password && !BEFORE_PASSWORD.contains(&path) {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
