@@ -33,7 +33,6 @@ pub struct IntakeConfig {
     /// Acknowledged events held in memory until they are in the lake; beyond it intake says
     /// `intake-full`, which happens only when the lake cannot be written.
     pub buffer_bytes_max: u64,
-    pub(crate) faults: Arc<Faults>,
 }
 
 impl Default for IntakeConfig {
@@ -43,7 +42,6 @@ impl Default for IntakeConfig {
             group_bytes: 1 << 20,
             group_wait: Duration::from_millis(5),
             buffer_bytes_max: 256 << 20,
-            faults: Arc::default(),
         }
     }
 }
@@ -202,7 +200,8 @@ pub struct Intake {
 impl Intake {
     /// Opens the log in `folder` and reads back what it holds.
     pub fn open(tenant: TenantId, folder: &Path, config: &IntakeConfig) -> Result<Intake> {
-        Ok(Intake::restore(tenant, folder, config, Restored::default())?.0)
+        let (restored, faults) = (Restored::default(), Arc::default());
+        Ok(Intake::restore(tenant, folder, config, restored, faults)?.0)
     }
 
     pub(crate) fn restore(
@@ -210,6 +209,7 @@ impl Intake {
         folder: &Path,
         config: &IntakeConfig,
         restored: Restored,
+        faults: Arc<Faults>,
     ) -> Result<(Intake, Vec<Diagnostic>)> {
         std::fs::create_dir_all(folder)
             .and_then(|()| folder.parent().map_or(Ok(()), log::sync_folder))
@@ -247,7 +247,7 @@ impl Intake {
         });
         let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
         let committer = Committer {
-            log: LogWriter::new(folder, config.segment_bytes, last + 1, config.faults.clone()),
+            log: LogWriter::new(folder, config.segment_bytes, last + 1, faults),
             seen,
             config: config.clone(),
             shared: shared.clone(),

@@ -15,6 +15,12 @@ fn open(folder: &Path, config: &IntakeConfig) -> Intake {
     Intake::open("acme".parse().unwrap(), folder, config).unwrap()
 }
 
+fn open_faulty(folder: &Path, config: &IntakeConfig) -> (Intake, Arc<Faults>) {
+    let (tenant, faults) = ("acme".parse().unwrap(), Arc::<Faults>::default());
+    let opened = Intake::restore(tenant, folder, config, Restored::default(), faults.clone());
+    (opened.unwrap().0, faults)
+}
+
 fn messages(intake: &Intake) -> Vec<String> {
     let buffer = intake.shared.buffer.read().unwrap();
     let mut found: Vec<_> = buffer
@@ -90,8 +96,8 @@ async fn events_without_a_number_are_known_by_their_id() {
 async fn a_full_disk_refuses_loses_nothing_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let config = IntakeConfig { segment_bytes: 16 << 10, ..IntakeConfig::default() };
-    let intake = open(folder.path(), &config);
-    config.faults.limit_bytes(20 << 10);
+    let (intake, faults) = open_faulty(folder.path(), &config);
+    faults.limit_bytes(20 << 10);
     let mut acknowledged = Vec::new();
     let refused = loop {
         let sequence = acknowledged.len() as i64;
@@ -107,7 +113,7 @@ async fn a_full_disk_refuses_loses_nothing_and_recovers() {
     acknowledged.sort();
     assert_eq!(messages(&intake), acknowledged);
 
-    config.faults.limit_bytes(u64::MAX);
+    faults.limit_bytes(u64::MAX);
     let sequence = acknowledged.len() as i64;
     let accepted = intake.append(vec![event("a", sequence)]).await.unwrap();
     assert_eq!(accepted.accepted, [true], "what was refused is not a duplicate");
@@ -121,11 +127,11 @@ async fn a_full_disk_refuses_loses_nothing_and_recovers() {
 async fn a_failed_sync_is_an_error_and_the_next_group_goes_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let config = IntakeConfig::default();
-    let intake = open(folder.path(), &config);
+    let (intake, faults) = open_faulty(folder.path(), &config);
     intake.append(vec![event("a", 1)]).await.unwrap();
-    config.faults.fail_syncs(true);
+    faults.fail_syncs(true);
     assert_eq!(intake.append(vec![event("a", 2)]).await.unwrap_err().code, "disk-error");
-    config.faults.fail_syncs(false);
+    faults.fail_syncs(false);
     assert_eq!(intake.append(vec![event("a", 2)]).await.unwrap().accepted, [true]);
     assert_eq!(log::segments(folder.path()).unwrap().len(), 2);
     drop(intake);

@@ -36,11 +36,15 @@ const MEMORY_BYTES: usize = 256 << 20;
 impl Store {
     /// Merges small files of all tenants. Returns how many files were merged away.
     pub async fn compact(&self) -> Result<usize> {
-        let mut merged = 0;
-        for tenant in self.tenants() {
-            merged += self.compact_tenant(&tenant).await?;
-        }
-        Ok(merged)
+        let store = self.clone();
+        self.to_the_end(async move {
+            let mut merged = 0;
+            for tenant in store.tenants() {
+                merged += store.compact_tenant(&tenant).await?;
+            }
+            Ok(merged)
+        })
+        .await
     }
 
     pub(crate) async fn compact_tenant(&self, tenant: &Arc<Tenant>) -> Result<usize> {
@@ -63,19 +67,10 @@ impl Store {
             // Retention was quicker.
             return Ok(());
         }
-        let (store, owner, sources) = (self.clone(), tenant.clone(), old.clone());
-        let task = self.runtime()?.spawn(async move { store.write_merged(&owner, sources).await });
-        let new = task.await.map_err(|_| StoreError::closed())??;
+        let new = self.write_merged(tenant, &old).await?;
         let (store, owner) = (self.clone(), tenant.clone());
         let entries = self
-            .blocking(move || {
-                let path = owner.root.join(&new.entry.path);
-                let committed = store.inner.catalog.commit_compaction(&owner.id, &ids, new);
-                if committed.is_err() {
-                    let _ = std::fs::remove_file(path);
-                }
-                committed
-            })
+            .blocking(move || store.inner.catalog.commit_compaction(&owner.id, &ids, new))
             .await?;
         let mut files = tenant.files.write().unwrap_or_else(PoisonError::into_inner);
         files.retain(|file| !old.iter().any(|gone| gone.entry.id == file.entry.id));
@@ -87,14 +82,14 @@ impl Store {
         Ok(())
     }
 
-    async fn write_merged(&self, owner: &Arc<Tenant>, old: Vec<Arc<LakeFile>>) -> Result<NewFile> {
+    async fn write_merged(&self, owner: &Arc<Tenant>, old: &[Arc<LakeFile>]) -> Result<NewFile> {
         let failed = |error: DataFusionError| explain(&error);
         let rows = old.iter().map(|file| file.entry.events).sum::<u64>();
         let Some(first) = old.first() else { return Err(StoreError::closed()) };
         let ids: Vec<i64> = old.iter().map(|file| file.entry.id).collect();
         let bodies = self.inner.catalog.bodies_of(&ids)?;
         let state = super::query::session(owner, Arc::default(), MEMORY_BYTES, false)?;
-        let plan = merge_plan(owner, &old).map_err(failed)?;
+        let plan = merge_plan(owner, old).map_err(failed)?;
         let mut stream = execute_stream(plan, state.task_ctx()).map_err(failed)?;
         let mut writer = FileWriter::create(
             &owner.root,
@@ -107,7 +102,7 @@ impl Store {
             note_times(&mut writer, &batch);
             writer.write(&batch)?;
         }
-        let entry = writer.finish(&self.inner.config.intake.faults)?;
+        let entry = writer.finish(&self.inner.faults)?;
         if entry.events != rows {
             // Never give up files for one that does not hold all of them.
             let _ = std::fs::remove_file(owner.root.join(&entry.path));

@@ -23,7 +23,7 @@ const IDS_AT_ONCE: usize = 16;
 /// Events that replay holds at once.
 const REPLAY_PAGE: usize = 4096;
 /// What a look-up may hold; pages of wide rows with their bodies.
-const MEMORY_BYTES: usize = 256 << 20;
+const MEMORY_BYTES: usize = 128 << 20;
 const TIME_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,6 +4,7 @@ use crate::{Result, StoreError, log};
 use std::sync::{Arc, PoisonError};
 
 /// Between any two of these a flush may be cut off; a test does it.
+#[cfg(test)]
 pub(crate) const STEPS: [&str; 5] = ["sealed", "written", "committed", "swapped", "truncated"];
 
 impl Store {
@@ -24,20 +25,14 @@ impl Store {
         let (store, owner) = (self.clone(), tenant.clone());
         let (sealed, entries) = self
             .blocking(move || {
-                let faults = &store.inner.config.intake.faults;
+                let faults = &store.inner.faults;
                 let written =
                     files::write_chunks(&owner.root, &owner.bodies, &sealed.chunks, faults)?;
                 store.stops_after("written")?;
-                let paths: Vec<_> =
-                    written.iter().map(|file| owner.root.join(&file.entry.path)).collect();
-                let entries = store.inner.catalog.commit_flush(&owner.id, written, &sealed);
-                if entries.is_err() {
-                    // Not committed: nobody knows these files.
-                    for path in paths {
-                        let _ = std::fs::remove_file(path);
-                    }
-                }
-                Ok((sealed, entries?))
+                // After a failed commit the files stay until the next start: only then is it
+                // certain that the catalog does not have them.
+                let entries = store.inner.catalog.commit_flush(&owner.id, written, &sealed)?;
+                Ok((sealed, entries))
             })
             .await?;
         self.stops_after("committed")?;
@@ -61,7 +56,7 @@ impl Store {
     }
 
     fn stops_after(&self, step: &str) -> Result<()> {
-        if self.inner.config.intake.faults.stops_after(step) {
+        if self.inner.faults.stops_after(step) {
             return Err(StoreError::new(
                 "stopped",
                 format!("stopped after `{step}`"),

@@ -6,6 +6,7 @@ mod compact;
 mod files;
 mod find;
 mod flush;
+mod json;
 mod query;
 mod retain;
 mod table;
@@ -16,6 +17,7 @@ pub use query::{Limit, QueryColumn, QueryLimits, QueryResult};
 pub use retain::{Deletion, Hold, Retention};
 
 use crate::catalog::Catalog;
+use crate::faults::Faults;
 use crate::intake::{Appended, Chunk, Intake, IntakeConfig};
 use crate::{Result, StoreError, log};
 use bodies::BodyFolder;
@@ -99,6 +101,7 @@ pub struct Store {
 
 struct Inner {
     config: StoreConfig,
+    faults: Arc<Faults>,
     catalog: Arc<Catalog>,
     tenants: RwLock<BTreeMap<TenantId, Arc<Tenant>>>,
     /// Held while a tenant is opened, so that it is opened once.
@@ -179,6 +182,7 @@ impl Store {
                 runtime: Some(runtime),
                 _lock: lock,
                 config,
+                faults: Arc::default(),
             }),
         };
         for tenant in store.known_tenants()? {
@@ -217,10 +221,14 @@ impl Store {
 
     /// Writes what is in memory to the lake. Appends go on meanwhile.
     pub async fn flush(&self) -> Result<()> {
-        for tenant in self.tenants() {
-            self.flush_tenant(&tenant).await?;
-        }
-        Ok(())
+        let store = self.clone();
+        self.to_the_end(async move {
+            for tenant in store.tenants() {
+                store.flush_tenant(&tenant).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     pub(crate) fn snapshot(&self, tenant: &TenantId) -> Option<(Arc<Tenant>, Snapshot)> {
@@ -272,7 +280,7 @@ impl Store {
     }
 
     fn open_tenant(&self, id: &TenantId) -> Result<(Tenant, Vec<Diagnostic>)> {
-        let Inner { config, catalog, .. } = &*self.inner;
+        let Inner { config, catalog, faults, .. } = &*self.inner;
         let root = config.folder.join("lake").join(format!("tenant={id}"));
         let bodies = config.folder.join("bodies").join(id.as_str());
         for folder in [&root, &bodies] {
@@ -292,8 +300,13 @@ impl Store {
         }
         catalog.garbage_removed(id)?;
         let folder = config.folder.join("intake").join(id.as_str());
-        let (intake, diagnostics) =
-            Intake::restore(id.clone(), &folder, &config.intake, catalog.restore(id)?)?;
+        let (intake, diagnostics) = Intake::restore(
+            id.clone(),
+            &folder,
+            &config.intake,
+            catalog.restore(id)?,
+            faults.clone(),
+        )?;
         let objects = LocalFileSystem::new_with_prefix(&root).map_err(files::unwritable)?;
         let caches = CacheManagerConfig::default().with_metadata_cache_limit(FOOTER_CACHE_BYTES);
         let footers =
@@ -349,6 +362,15 @@ impl Store {
 
     pub(crate) fn runtime(&self) -> Result<Handle> {
         self.inner.runtime.as_ref().map(|r| r.handle().clone()).ok_or_else(StoreError::closed)
+    }
+
+    /// Runs `work` to its end on the store's own threads, even when the caller goes away: what is
+    /// committed must also be seen.
+    pub(crate) async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.runtime()?.spawn(work).await.map_err(|_| StoreError::closed())?
     }
 
     /// Runs `work`, which blocks, on the store's own threads.

@@ -34,7 +34,7 @@ use tokio::task::JoinSet;
 /// The longest query text.
 const SQL_BYTES_MAX: usize = 64 << 10;
 /// Operators in a query: each may nest an expression one deeper, and planning recurses over them.
-const OPERATORS_MAX: usize = 500;
+const OPERATORS_MAX: usize = 300;
 /// Rows DataFusion handles at once. Event rows are wide: small batches keep memory low.
 const BATCH_ROWS: usize = 4096;
 
@@ -227,6 +227,7 @@ pub(crate) fn session(
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .build();
     let context = SessionContext::new_with_state(state);
+    context.register_udf(super::json::json_text());
     let table = EventsTable::new(owner.clone(), snapshot, inline_bodies);
     context.register_table("events", Arc::new(table)).map_err(failed)?;
     Ok(context.state())
@@ -267,7 +268,7 @@ fn parse(sql: &str) -> Result<Statement> {
         if operators > OPERATORS_MAX {
             return Err(too_long(
                 format!("the query has {operators} operators"),
-                "at most 500; a long list goes into `IN (…)`",
+                "at most 300; a long list goes into `IN (…)`",
             ));
         }
     }

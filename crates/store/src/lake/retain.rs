@@ -1,8 +1,8 @@
 //! What may go, and when: retention by class, and legal holds that stop it.
 
-use super::Store;
 use super::files::DAY_MS;
-use crate::catalog::HoldRow;
+use super::{Store, Tenant};
+use crate::catalog::{Catalog, FileEntry, HoldRow};
 use crate::{Result, StoreError};
 use schema::{TenantId, Timestamp};
 use std::collections::BTreeMap;
@@ -55,61 +55,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Deletion>> {
         let Some(owner) = self.existing(tenant) else { return Ok(Vec::new()) };
-        // What is in memory may be old as well.
-        self.flush_tenant(&owner).await?;
         let (store, retention) = (self.clone(), retention.clone());
-        let turn = owner.maintenance.lock().await;
-        let work =
-            {
-                let owner = owner.clone();
-                move || {
-                    let catalog = &store.inner.catalog;
-                    let holds = catalog.holds(&owner.id)?;
-                    let files = owner.files.read().unwrap_or_else(PoisonError::into_inner).clone();
-                    let expired: Vec<_> = files
-                        .into_iter()
-                        .filter(|file| {
-                            let entry = &file.entry;
-                            let Some(days) = retention.days_of(entry.class) else { return false };
-                            let limit = now.saturating_sub(i64::from(days).saturating_mul(DAY_MS));
-                            let day_end = entry.day.saturating_add(1).saturating_mul(DAY_MS);
-                            let held = holds.iter().any(|hold| {
-                                entry.time_max >= hold.from && entry.time_min <= hold.until
-                            });
-                            day_end <= limit && entry.received_max < limit && !held
-                        })
-                        .collect();
-                    let ids: Vec<i64> = expired.iter().map(|file| file.entry.id).collect();
-                    if ids.is_empty() {
-                        return Ok(Vec::new());
-                    }
-                    catalog.commit_deletion(&owner.id, &ids)?;
-                    owner
-                        .files
-                        .write()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .retain(|file| !ids.contains(&file.entry.id));
-                    let mut deletions: BTreeMap<(i64, i64), Deletion> = BTreeMap::new();
-                    for file in &expired {
-                        file.retire();
-                        let entry = &file.entry;
-                        let day = entry.day.saturating_mul(DAY_MS);
-                        let deletion = deletions
-                            .entry((entry.class, entry.day))
-                            .or_insert(Deletion { class: entry.class, day, events: 0, bytes: 0 });
-                        deletion.events += entry.events;
-                        deletion.bytes += entry.bytes;
-                    }
-                    for digest in catalog.garbage(&owner.id)? {
-                        owner.bodies.remove(digest)?;
-                    }
-                    catalog.garbage_removed(&owner.id)?;
-                    Ok(deletions.into_values().collect())
-                }
-            };
-        let deleted = self.blocking(work).await;
-        drop(turn);
-        deleted
+        self.to_the_end(async move {
+            // What is in memory may be old as well.
+            store.flush_tenant(&owner).await?;
+            let _turn = owner.maintenance.lock().await;
+            let (inner, owner) = (store.inner.clone(), owner.clone());
+            store.blocking(move || delete(&inner.catalog, &owner, &retention, now)).await
+        })
+        .await
     }
 
     /// Keeps everything in a span of time from being deleted. The same name again replaces it.
@@ -149,4 +103,54 @@ impl Store {
             .map(|HoldRow { name, from, until }| Hold { name, from, until })
             .collect())
     }
+}
+
+fn delete(
+    catalog: &Catalog,
+    owner: &Tenant,
+    retention: &Retention,
+    now: Timestamp,
+) -> Result<Vec<Deletion>> {
+    let holds = catalog.holds(&owner.id)?;
+    let is_expired = |entry: &FileEntry| {
+        let Some(days) = retention.days_of(entry.class) else { return false };
+        let limit = now.saturating_sub(i64::from(days).saturating_mul(DAY_MS));
+        let day_end = entry.day.saturating_add(1).saturating_mul(DAY_MS);
+        let overlaps = |hold: &HoldRow| entry.time_max >= hold.from && entry.time_min <= hold.until;
+        day_end <= limit && entry.received_max < limit && !holds.iter().any(overlaps)
+    };
+    let files = owner.files.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let expired: Vec<_> = files.into_iter().filter(|file| is_expired(&file.entry)).collect();
+    let ids: Vec<i64> = expired.iter().map(|file| file.entry.id).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    catalog.commit_deletion(&owner.id, &ids)?;
+    owner
+        .files
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .retain(|file| !ids.contains(&file.entry.id));
+    let mut deletions: BTreeMap<(i64, i64), Deletion> = BTreeMap::new();
+    for file in expired {
+        file.retire();
+        let FileEntry { class, day, events, bytes, .. } = file.entry;
+        let deletion = deletions.entry((class, day)).or_insert(Deletion {
+            class,
+            day: day.saturating_mul(DAY_MS),
+            events: 0,
+            bytes: 0,
+        });
+        deletion.events += events;
+        deletion.bytes += bytes;
+    }
+    for digest in catalog.garbage(&owner.id)? {
+        // What cannot be removed now is tried again at the next start: it stays in the catalog.
+        if let Err(error) = owner.bodies.remove(digest) {
+            tracing::warn!(tenant = %owner.id, %error, "cannot remove a body");
+            return Ok(deletions.into_values().collect());
+        }
+    }
+    catalog.garbage_removed(&owner.id)?;
+    Ok(deletions.into_values().collect())
 }

@@ -40,6 +40,11 @@ async fn an_event_comes_back_whole_from_memory_and_lake() {
     let sql = "SELECT sequence, request_body, length(request_body_ref) FROM events WHERE request_body_ref IS NOT NULL ORDER BY time";
     let rows = ask(&store, "acme", sql).await;
     assert_eq!(serde_json::to_string(&rows).unwrap(), "[[2,null,64],[8,null,64]]");
+    let sql = "SELECT json_text(rest, 'unmapped.deep.1'), json_text(rest, 'unmapped.deep'), \
+               json_text(request_headers, '0.name'), json_text(rest, 'unmapped.none'), json_text(path, 'a') \
+               FROM events WHERE sequence = 4";
+    let rows = ask(&store, "acme", sql).await;
+    assert_eq!(serde_json::to_string(&rows).unwrap(), r#"[["한글","[1,\"한글\"]","a",null,null]]"#);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ async fn stopped_after_any_step_of_a_flush_nothing_is_lost_or_doubled() {
         long.request_body = Some("b".repeat(20_000));
         store.append(&acme, requests(5..7)).await.unwrap();
         store.append(&acme, vec![long]).await.unwrap();
-        store.inner.config.intake.faults.stop_after(Some(step));
+        store.inner.faults.stop_after(Some(step));
         assert_eq!(store.flush().await.unwrap_err().code, "stopped");
         drop(store);
 
@@ -58,7 +58,7 @@ async fn a_lake_that_cannot_be_written_keeps_events_in_the_log() {
     let store = open(&folder);
     let acme = tenant("acme");
     store.append(&acme, requests(0..5)).await.unwrap();
-    let faults = store.inner.config.intake.faults.clone();
+    let faults = store.inner.faults.clone();
     faults.limit_bytes(100);
     assert_eq!(store.flush().await.unwrap_err().code, "disk-full");
     assert_eq!(files_ending(folder.path(), ".parquet").len(), 0);
