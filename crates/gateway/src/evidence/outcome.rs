@@ -423,7 +423,7 @@ pub(super) fn by_status(exchange: &Exchange, is_login: bool) -> Outcome {
         422 => outcome(OutcomeResult::Failure, Some("invalid-input")),
         423 if is_login => outcome(OutcomeResult::Failure, Some("account-locked")),
         429 => outcome(OutcomeResult::Failure, Some("rate-limited")),
-        400..=499 => outcome(OutcomeResult::Failure, Some("client-error")),
+        _ if (400..500).contains(&status) => outcome(OutcomeResult::Failure, Some("client-error")),
         500..=599 => outcome(OutcomeResult::Failure, Some("server-error")),
         _ => outcome(OutcomeResult::Unknown, Some("odd-status")),
     }

@@ -75,7 +75,7 @@ fn luhn(digits: &[u8]) -> bool {
         let doubled = u32::from(*digit) * if i % 2 == 1 { 2 } else { 1 };
         sum += if doubled > 9 { doubled - 9 } else { doubled };
     }
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// A national telephone number in two or three groups, or one, by their digits.
@@ -85,7 +85,7 @@ fn luhn(digits: &[u8]) -> bool {
 pub(super) fn phone(groups: &[&[u8]]) -> bool {
     match groups {
         [all] => match all {
-            [0, 1, 0, ..] | [0, 7 | 8 | 9, 0, ..] => all.len() == 11,
+            [0, 1, 0, ..] | [0, 7..=9, 0, ..] => all.len() == 11,
             [0, 1, 1 | 6..=9, ..] => matches!(all.len(), 10 | 11),
             _ => false,
         },
