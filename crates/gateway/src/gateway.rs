@@ -175,6 +175,11 @@ impl GatewayHandle {
             ("server", config.server == running.config.server),
             ("state_dir", config.state_dir == running.config.state_dir),
             ("key_file", config.key_file == running.config.key_file),
+            (
+                "limits.connections_max",
+                config.limits.connections_max == running.config.limits.connections_max,
+            ),
+            ("limits.shutdown_ms", config.limits.shutdown_ms == running.config.limits.shutdown_ms),
             ("spool", config.spool == running.config.spool),
         ];
         for (field, same) in fixed {

@@ -7,6 +7,7 @@ pub mod address;
 pub mod body;
 pub mod chunked;
 pub mod forward;
+mod fuzz;
 pub mod gate;
 pub mod guard;
 pub mod head;
@@ -23,3 +24,5 @@ pub mod tls;
 pub mod tunnel;
 pub mod upstream;
 pub mod worker;
+
+pub use fuzz::fuzz_requests;

@@ -110,6 +110,14 @@ impl Config {
                 "write `https://host:8443`, without a path",
             );
         }
+        if self.server.as_ref().is_some_and(|server| sends_token_in_clear(&server.url)) {
+            faults.add(
+                "server.url",
+                "server-without-tls",
+                "the token would cross the network in clear".into(),
+                "use `https://`; `http://` is for a server on this machine",
+            );
+        }
         self.limit_faults(&mut faults);
         if self.sites.is_empty() {
             faults.add(
@@ -304,6 +312,14 @@ impl SiteConfig {
             }
         }
     }
+}
+
+fn sends_token_in_clear(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or("").trim_matches(['[', ']']);
+    let is_here = host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    uri.scheme_str() == Some("http") && !is_here
 }
 
 fn is_slug(byte: u8) -> bool {

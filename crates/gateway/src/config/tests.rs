@@ -39,6 +39,20 @@ fn every_fault_is_told_with_its_code() {
 }
 
 #[test]
+fn a_token_does_not_cross_the_network_in_clear() {
+    let with = |url: &str| codes(&format!("{GOOD}server: {{url: '{url}', token_file: t}}\n"));
+    assert_eq!(with("http://plura.internal:8443"), ["server-without-tls"]);
+    for url in [
+        "https://plura.internal:8443",
+        "http://127.0.0.1:8443",
+        "http://[::1]:1",
+        "http://localhost:1",
+    ] {
+        assert!(with(url).is_empty(), "{url}");
+    }
+}
+
+#[test]
 fn a_fault_of_the_text_has_line_and_column() {
     let faults =
         Config::parse("gateway.yaml", &GOOD.replace("name: shop", "nmae: shop")).unwrap_err();

@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(check("0\r\n\r\n"), Ok((5, true)));
         assert_eq!(
             check("3\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0\r\nX: y\r\n\r\nGET"),
-            Ok((45, true))
+            Ok((40, true))
         );
         assert_eq!(check("3\r\nab"), Ok((5, false)));
     }

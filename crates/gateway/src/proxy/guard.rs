@@ -19,7 +19,8 @@ use tokio::time::{Instant, Sleep};
 
 /// Read at a time when bytes are already held back.
 const READ_BYTES: usize = 8 * 1024;
-/// After a refusal the socket is read out for this long, so that a reset does not overtake the answer.
+/// A socket closed with bytes unread is read out for this long, so that a reset does not overtake the
+/// answer.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES_MAX: usize = 256 * 1024;
 
@@ -176,7 +177,7 @@ impl<S> Guard<S> {
     }
 
     /// Judges `bytes`; says how many may pass, and what is wrong with the byte after them.
-    fn judge(&mut self, bytes: &[u8]) -> (usize, Option<Refusal>) {
+    pub(super) fn judge(&mut self, bytes: &[u8]) -> (usize, Option<Refusal>) {
         let mut passed = 0;
         while let Some(rest) = bytes.get(passed..).filter(|r| !r.is_empty()) {
             match &mut self.state {
@@ -270,7 +271,7 @@ impl<S: AsyncRead + Unpin> Guard<S> {
         match Pin::new(&mut self.socket).poll_read(cx, buf) {
             Poll::Ready(done) => {
                 // A head that dribbles in is timed from its first byte.
-                if !(matches!(self.state, State::Head(_)) && !self.held.is_empty()) {
+                if !matches!(self.state, State::Head(_)) || self.held.is_empty() {
                     Deadline::disarm(&mut self.reading);
                 }
                 Poll::Ready(done)
@@ -434,7 +435,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.socket).poll_shutdown(cx))?;
-        if !matches!(this.state, State::Refused | State::Broken(_)) {
+        // Nothing unread, nothing to linger for.
+        if matches!(this.state, State::Head(_) | State::Tunnel) && this.held.is_empty() {
             return Poll::Ready(Ok(()));
         }
         let (sleep, drained) =

@@ -281,10 +281,10 @@ impl<'a> Fields<'a> {
                     return Err(Refusal::InvalidHost);
                 }
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => {
-                if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Refusal::ExpectationUnknown);
-                }
+            6 if name.eq_ignore_ascii_case(b"expect")
+                && !value.eq_ignore_ascii_case(b"100-continue") =>
+            {
+                return Err(Refusal::ExpectationUnknown);
             }
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
                 self.upgrade_websocket = value.eq_ignore_ascii_case(b"websocket");

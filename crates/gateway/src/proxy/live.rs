@@ -53,9 +53,7 @@ impl Live {
             let health = site_config.health.clone().unwrap_or_default();
             for wanted in &site_config.upstreams {
                 let kept = before.and_then(|site| {
-                    site.upstreams
-                        .iter()
-                        .find(|u| u.is(wanted, &health, config.limits.connect_ms, config.workers))
+                    site.upstreams.iter().find(|u| u.is(wanted, &health, &config))
                 });
                 match kept {
                     Some(upstream) => upstreams.push(Arc::clone(upstream)),

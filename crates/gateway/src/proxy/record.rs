@@ -7,7 +7,7 @@ use crate::evidence::{Enforced, Exchange, ExchangeError, RequestHead};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The request body as far as it has gone by, shared with the half that sends it upstream.
 pub struct RequestTap {
@@ -109,6 +109,11 @@ impl OpenExchange {
 
     pub fn site(&self) -> &Arc<Site> {
         &self.site
+    }
+
+    /// When all of it must be over.
+    pub fn deadline(&self, total_ms: Option<u64>) -> Option<tokio::time::Instant> {
+        total_ms.map(|ms| tokio::time::Instant::from_std(self.began) + Duration::from_millis(ms))
     }
 
     /// The response is one of ours, whole.

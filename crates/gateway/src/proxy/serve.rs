@@ -210,6 +210,9 @@ async fn answer(peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Re
     {
         return tunnel::accept(peer, open, response, upgrade, &live);
     }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return fail(peer, &live, open, Failure::Broken("it switched protocols unasked".into()));
+    }
     pass_back(peer, &live, open, response, lease)
 }
 
@@ -306,6 +309,7 @@ async fn exchange(
 ) -> Result<(Response<Incoming>, Lease), Failure> {
     let metrics = &peer.shared.metrics;
     let limit = Duration::from_millis(live.config.limits.response_header_ms);
+    let last = open.deadline(live.config.limits.total_ms);
     let replayable = matches!(body, RequestBody::Empty)
         && matches!(open.exchange.request.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let mut request = Some(upstream_request(peer, open, asked, body));
@@ -339,7 +343,7 @@ async fn exchange(
             };
             let tap = open.request_tap.clone();
             let sent = lease.sender().try_send_request(sending);
-            match wait(sent, tap.as_deref(), limit).await {
+            match wait(sent, tap.as_deref(), limit, last).await {
                 None => {
                     upstream.failed(now());
                     return Err(Failure::Timeout);
@@ -401,15 +405,22 @@ fn upstream_request(
     request
 }
 
-/// Waits for the response head; the time limit starts anew while the body is still being sent.
-async fn wait<F: Future>(sent: F, tap: Option<&RequestTap>, limit: Duration) -> Option<F::Output> {
+/// Waits for the response head; the time limit starts anew while the body is still being sent, the
+/// `last` one does not.
+async fn wait<F: Future>(
+    sent: F,
+    tap: Option<&RequestTap>,
+    limit: Duration,
+    last: Option<tokio::time::Instant>,
+) -> Option<F::Output> {
     let mut sent = std::pin::pin!(sent);
-    let mut deadline = tokio::time::Instant::now() + limit;
+    let no_later = |at: tokio::time::Instant| last.map_or(at, |last| at.min(last));
+    let mut deadline = no_later(tokio::time::Instant::now() + limit);
     loop {
         if let Ok(done) = tokio::time::timeout_at(deadline, sent.as_mut()).await {
             return Some(done);
         }
-        let moved = tokio::time::Instant::from_std(tap?.moved()) + limit;
+        let moved = no_later(tokio::time::Instant::from_std(tap?.moved()) + limit);
         if moved <= deadline {
             return None;
         }
@@ -496,6 +507,7 @@ fn pass_back(
         .headers
         .get(CONTENT_TYPE)
         .is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
+    let last = open.deadline(limits.total_ms);
     let stream = ReplyStream {
         incoming,
         open,
@@ -503,7 +515,7 @@ fn pass_back(
         watch: Some(StreamWatch::new(Arc::clone(&peer.shared))),
         stall: (!is_event_stream).then(|| Duration::from_millis(limits.stall_ms)),
         timer: None,
-        total: limits.total_ms.map(|ms| Box::pin(tokio::time::sleep(Duration::from_millis(ms)))),
+        total: last.map(|at| Box::pin(tokio::time::sleep_until(at))),
     };
     Response::from_parts(parts, ReplyBody::stream(stream))
 }

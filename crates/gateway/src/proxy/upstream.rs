@@ -130,17 +130,14 @@ impl Upstream {
     }
 
     /// Whether a reload may go on with this one.
-    pub fn is(
-        &self,
-        wanted: &UpstreamConfig,
-        health: &HealthConfig,
-        connect_ms: u64,
-        workers: usize,
-    ) -> bool {
+    pub fn is(&self, wanted: &UpstreamConfig, health: &HealthConfig, config: &Config) -> bool {
+        let limits = &config.limits;
         self.config == *wanted
             && self.health == *health
-            && self.connect_ms == connect_ms
-            && self.pools.len() == workers
+            && self.connect_ms == limits.connect_ms
+            && self.idle == Duration::from_millis(limits.upstream_idle_ms)
+            && self.idle_max == limits.upstream_idle_max
+            && self.pools.len() == config.workers
     }
 
     fn pool(&self, worker: usize) -> Option<MutexGuard<'_, VecDeque<Idle>>> {

@@ -240,6 +240,7 @@ async fn an_upstream_that_fails_is_told_as_a_problem() {
     for broken in [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         "nonsense\r\n\r\n",
         "",
     ] {
@@ -430,4 +431,22 @@ async fn a_host_nobody_claims_is_turned_away() {
         assert_eq!(status(&answer), expected, "{host}");
     }
     assert_eq!(naive.requests(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_response_that_never_ends_is_cut_where_asked() {
+    let (upstream, listener) = by_hand().await;
+    let gateway = start(upstream, "", "limits: {total_ms: 80, shutdown_ms: 500}");
+    let behind = async {
+        let (mut behind, _) = listener.accept().await.unwrap();
+        read_until(&mut behind, "\r\n\r\n").await;
+        behind
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nfirst")
+            .await
+            .unwrap();
+        behind
+    };
+    let (answer, _behind) = tokio::join!(gateway.get("/", ""), behind);
+    assert!(answer.contains("first") && !answer.ends_with("0\r\n\r\n"), "{answer}");
+    assert_eq!(gateway.exchanges(1).await[0].error, Some(ExchangeError::UpstreamTimeout));
 }
