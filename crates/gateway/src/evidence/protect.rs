@@ -189,8 +189,14 @@ impl<'a> Protect<'a> {
                     continue;
                 }
             }
+            let mut read = start;
             for (i, _) in word.match_indices("eyJ") {
+                // Inside a token that was read: it ends where that one did.
+                if start + i < read {
+                    continue;
+                }
                 let (from, to) = (start + i, token_end(text, start + i));
+                read = to;
                 let token = text.get(from..to).unwrap_or_default().trim_end_matches('.');
                 if token.len() < 12 || token.contains('.') {
                     continue;

@@ -5,8 +5,8 @@ mod pairs;
 
 use super::names::{Class, Kind, NAME_STEMS, Names};
 use super::{digits, shapes};
-use pairs::{Separator, after_scheme, name_end, name_start, separator, value};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use pairs::{Separator, after_scheme, name_end, name_start, separator, value};
 
 /// What stands in a span of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,6 +171,10 @@ const ABOUT: &[&str] = &[
     "false",
 ];
 
+/// Bytes of a token that are looked at to tell a key from words; a JWT's header is shorter.
+const SAMPLE_BYTES: usize = 1024;
+/// Longest number looked for behind its name.
+const NUMBER_BYTES_MAX: usize = 256;
 /// Of the run at the cut, this many bytes are taken back; longer tokens with a known beginning are
 /// found by that.
 const CUT_BYTES_MAX: usize = 512;
@@ -220,6 +224,8 @@ impl Scanner {
     /// `cut`: the text ends because a limit was reached, so its last token may be half of something.
     pub(super) fn spans(&self, text: &str, cut: bool, out: &mut Vec<Span>) {
         out.clear();
+        // The token that ends here was read once; what begins inside it ends there too.
+        let mut token_read = 0;
         for found in self.words.find_iter(text) {
             let (start, end) = (found.start(), found.end());
             // Most hits lie inside something already found.
@@ -230,7 +236,7 @@ impl Scanner {
                 Some(Hit::Name) => self.named(text, start, end, out),
                 Some(Hit::Shape(i)) => {
                     if let Some(shape) = SHAPES.get(*i) {
-                        shaped(text, start, end, shape, cut, out);
+                        shaped(text, start, end, shape, cut, &mut token_read, out);
                     }
                 }
                 Some(Hit::Scheme) => scheme(text, start, end, cut, out),
@@ -268,7 +274,17 @@ impl Scanner {
             Class::Secret | Class::SecretText => None,
             Class::Personal(kind) => Some(kind),
         };
-        let Some((start, end, quoted)) = value(text, value_at, separator) else { return };
+        // What is no secret may go unhidden, and the next name begin inside it: it is read once more then,
+        // so its length has a limit.
+        let reach = match personal {
+            Some(_) => {
+                let end = text.len().min(value_at + NUMBER_BYTES_MAX);
+                (end..=text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(end)
+            }
+            None => text.len(),
+        };
+        let window = text.get(..reach).unwrap_or(text);
+        let Some((start, end, quoted)) = value(window, value_at, separator) else { return };
         let value = text.get(start..end).unwrap_or_default();
         match personal {
             Some(kind) => {
@@ -289,9 +305,9 @@ impl Scanner {
             None => {
                 // `Password: correct horse battery` on a line of its own is all secret; in the middle of
                 // a sentence the value ends with the word.
-                let line = text.get(..name_start).unwrap_or_default();
-                let begins_line =
-                    line.rsplit('\n').next().is_some_and(|head| head.trim().is_empty());
+                let before =
+                    text.get(..name_start).unwrap_or_default().trim_end_matches([' ', '\t']);
+                let begins_line = before.is_empty() || before.ends_with('\n');
                 if !quoted && separator == Separator::Colon && begins_line {
                     let rest = text.get(start..).unwrap_or_default();
                     let end = start + rest.find(['\r', '\n']).unwrap_or(rest.len());
@@ -330,7 +346,15 @@ pub(super) fn token_end(text: &str, at: usize) -> usize {
     at + tail.iter().position(|b| !is_token_byte(*b)).unwrap_or(tail.len())
 }
 
-fn shaped(text: &str, start: usize, end: usize, shape: &Shape, cut: bool, out: &mut Vec<Span>) {
+fn shaped(
+    text: &str,
+    start: usize,
+    end: usize,
+    shape: &Shape,
+    cut: bool,
+    read: &mut usize,
+    out: &mut Vec<Span>,
+) {
     let bytes = text.as_bytes();
     // Prefixes are case-sensitive; the automaton is not.
     if text.get(start..end) != Some(shape.prefix) {
@@ -340,12 +364,17 @@ fn shaped(text: &str, start: usize, end: usize, shape: &Shape, cut: bool, out: &
     if before.is_some_and(|b| b.is_ascii_alphanumeric()) {
         return;
     }
-    let stop = token_end(text, end);
+    if *read < end {
+        *read = token_end(text, end);
+    }
+    let stop = *read;
     let token = text.get(start..stop).unwrap_or_default();
+    // Enough to judge by, however long it is.
+    let sample = text.as_bytes().get(end..stop.min(end + SAMPLE_BYTES)).unwrap_or_default();
     let at_cut = cut && stop == text.len();
     let fits = match shape.prefix {
         // A JWT or JWE: base64url JSON, a dot, and more of it. Plain base64 JSON is looked into instead.
-        "eyJ" => at_cut || token.matches('.').count() >= 1 && token.len() > 20,
+        "eyJ" => at_cut || sample.contains(&b'.') && token.len() > 20,
         "AKIA" | "ASIA" => {
             token
                 .bytes()
@@ -356,7 +385,7 @@ fn shaped(text: &str, start: usize, end: usize, shape: &Shape, cut: bool, out: &
                 == 16
         }
         // `sk-learn-something-long` is words; a key has a digit or both cases.
-        "sk-" => looks_random(token.get(3..).unwrap_or_default()),
+        "sk-" => looks_random(sample),
         _ => true,
     };
     if (fits && stop - end >= shape.tail_min) || at_cut {
@@ -365,11 +394,11 @@ fn shaped(text: &str, start: usize, end: usize, shape: &Shape, cut: bool, out: &
     }
 }
 
-fn looks_random(text: &str) -> bool {
-    let digit = text.bytes().any(|b| b.is_ascii_digit());
-    let upper = text.bytes().any(|b| b.is_ascii_uppercase());
-    let lower = text.bytes().any(|b| b.is_ascii_lowercase());
-    digit || (upper && lower) || text.bytes().all(|b| b.is_ascii_alphanumeric())
+fn looks_random(text: &[u8]) -> bool {
+    let digit = text.iter().any(u8::is_ascii_digit);
+    let upper = text.iter().any(u8::is_ascii_uppercase);
+    let lower = text.iter().any(u8::is_ascii_lowercase);
+    digit || (upper && lower) || text.iter().all(u8::is_ascii_alphanumeric)
 }
 
 fn scheme(text: &str, start: usize, end: usize, cut: bool, out: &mut Vec<Span>) {

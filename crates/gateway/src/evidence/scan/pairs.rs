@@ -64,7 +64,11 @@ fn is_particle(c: char, after: &str) -> bool {
 }
 
 /// What stands between the name and its value, and where the value begins.
-pub(super) fn separator(text: &str, name_start: usize, name_end: usize) -> Option<(Separator, usize)> {
+pub(super) fn separator(
+    text: &str,
+    name_start: usize,
+    name_end: usize,
+) -> Option<(Separator, usize)> {
     let bytes = text.as_bytes();
     let mut at = name_end;
     // The name's own closing quote, escaped or not.
@@ -152,7 +156,12 @@ pub(super) fn separator(text: &str, name_start: usize, name_end: usize) -> Optio
 
 /// `<key>password</key><string>x</string>`, `<th>PIN</th><td>1234</td>`: the element after the name's.
 fn next_element(text: &str, at: usize) -> Option<usize> {
+    // Two tags and the blanks between them.
+    const TAGS_BYTES_MAX: usize = 256;
     let rest = text.get(at..)?.strip_prefix("</")?;
+    let end = (0..=rest.len().min(TAGS_BYTES_MAX)).rev().find(|i| rest.is_char_boundary(*i))?;
+    let rest = rest.get(..end)?;
+    let from = at + 2;
     let (_, after) = rest.split_once('>')?;
     let element = after.trim_start().strip_prefix('<')?;
     let (tag, value) = element.split_once('>')?;
@@ -160,7 +169,7 @@ fn next_element(text: &str, at: usize) -> Option<usize> {
     let holds = ["td", "dd", "string", "value", "data", "integer"]
         .iter()
         .any(|t| name.eq_ignore_ascii_case(t));
-    holds.then(|| text.len() - value.len())
+    holds.then(|| from + rest.len() - value.len())
 }
 
 /// The value's range, without quotes, and whether it was quoted.
