@@ -20,6 +20,9 @@ def status_for(number):
 class App(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 120
+    # One write an answer: two would wait for each other (Nagle, delayed ACK).
+    wbufsize = 1 << 16
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         pass
