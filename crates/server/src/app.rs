@@ -49,10 +49,12 @@ pub struct Counters {
 
 /// One lock per source whose records we number ourselves, so that two requests never take the same numbers.
 #[derive(Clone, Default)]
-pub struct Sources(Arc<Mutex<HashMap<(TenantId, String), Arc<tokio::sync::Mutex<()>>>>>);
+pub struct Sources(Arc<Mutex<HashMap<(TenantId, String), SourceLock>>>);
+
+pub type SourceLock = Arc<tokio::sync::Mutex<()>>;
 
 impl Sources {
-    pub fn lock_of(&self, tenant: &TenantId, source: &str) -> Arc<tokio::sync::Mutex<()>> {
+    pub fn lock_of(&self, tenant: &TenantId, source: &str) -> SourceLock {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A lock nobody holds can be made anew: the map stays as small as the intake is parallel.
         locks.retain(|_, lock| Arc::strong_count(lock) > 1);

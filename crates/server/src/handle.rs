@@ -238,9 +238,8 @@ impl Unjudged {
                 let mut refused = None;
                 let done = meta.write(|tx| {
                     let id = command.id;
-                    let mut action = tx
-                        .action(&of, id)?
-                        .ok_or_else(|| MetaError::Missing(id.to_string()))?;
+                    let mut action =
+                        tx.action(&of, id)?.ok_or_else(|| MetaError::Missing(id.to_string()))?;
                     if let Err(refusal) = transition(tx, &of, &mut action, &command, time)? {
                         refused = Some(refusal);
                         return Err(MetaError::Refused("see the refusal"));
@@ -335,9 +334,10 @@ impl Pipeline for Unjudged {
                 .blocking(move |meta| {
                     let time = now();
                     meta.write(|tx| {
-                        let (incident, is_changed) = tx.amend_incident(&tenant, id, |incident| {
-                            amendment.apply(incident, &actor, time)
-                        })?;
+                        let (incident, is_changed) =
+                            tx.amend_incident(&tenant, id, |incident| {
+                                amendment.apply(incident, &actor, time)
+                            })?;
                         if is_changed {
                             let code = amendment.code();
                             tx.attest(&[deeds::leaf(

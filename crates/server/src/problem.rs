@@ -4,7 +4,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schema::Diagnostic;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use store::meta::MetaError;
 use utoipa::ToSchema;
 
@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 pub struct Problem {
     /// Always `about:blank`: the `code` says more.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    #[schema(value_type = String)]
+    pub kind: AboutBlank,
     /// The HTTP status in words.
     pub title: &'static str,
     pub status: u16,
@@ -28,13 +29,23 @@ pub struct Problem {
     pub diagnostics: Vec<Diagnostic>,
     /// Also the `Retry-After` header.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after_secs: Option<u64>,
+    pub retry_after_secs: Option<u32>,
+}
+
+/// The type of every problem; takes no room, since problems are returned everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AboutBlank;
+
+impl Serialize for AboutBlank {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("about:blank")
+    }
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Problem {
-            kind: "about:blank",
+            kind: AboutBlank,
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             code,
@@ -59,7 +70,7 @@ impl Problem {
 
     #[must_use]
     pub fn retry_after(mut self, secs: u64) -> Self {
-        self.retry_after_secs = Some(secs);
+        self.retry_after_secs = Some(u32::try_from(secs).unwrap_or(u32::MAX));
         self
     }
 
@@ -101,10 +112,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(secs) = self.retry_after_secs {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
         }
@@ -119,12 +127,10 @@ impl From<MetaError> for Problem {
     fn from(error: MetaError) -> Self {
         match error {
             MetaError::Missing(what) => Problem::not_found("record", what),
-            MetaError::Exists(name) => Problem::new(
-                StatusCode::CONFLICT,
-                "name-taken",
-                format!("`{name}` exists already"),
-            )
-            .hint("choose another name"),
+            MetaError::Exists(name) => {
+                Problem::new(StatusCode::CONFLICT, "name-taken", format!("`{name}` exists already"))
+                    .hint("choose another name")
+            }
             MetaError::Refused(why) => Problem::new(StatusCode::CONFLICT, "refused", why),
             other => Problem::internal(&other),
         }

@@ -32,7 +32,9 @@ pub fn open(
             "nothing-sealed",
             format!("event `{}` keeps no personal data there", event.id),
         )
-        .hint("what the site's policy does not keep is destroyed at the gateway, and cannot be shown"));
+        .hint(
+            "what the site's policy does not keep is destroyed at the gateway, and cannot be shown",
+        ));
     }
     let keys = keys(data, tenant)?;
     let mut opened = Opened::default();

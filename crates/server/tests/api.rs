@@ -227,7 +227,8 @@ async fn personal_data_is_shown_for_a_reason_and_recorded() {
     let intake = house.token("default", owner, &[Scope::Intake]);
     let plain = event("gw-1", 1, "alice");
     let mut sealed = event("gw-1", 2, "bob");
-    sealed["plura"]["sealed"] = json!([{ "place": "request.body#0", "kind": "email", "value": "AAAA" }]);
+    sealed["plura"]["sealed"] =
+        json!([{ "place": "request.body#0", "kind": "email", "value": "AAAA" }]);
     let body = ndjson(&[plain, sealed]);
     house.send("POST", "/api/v1/intake/events", &intake, &[], body).await.ok();
     let id = |account: &str| {
@@ -271,7 +272,9 @@ async fn policies_are_checked_versioned_and_kept() {
     let bad = json!({ "text": "policies: [{ id: 3 }]", "reason": "try" });
     let refused = house.call("PUT", "/api/v1/policy", &session, Some(bad)).await;
     assert_eq!(refused.code(), "policy-invalid");
-    assert!(refused.json()["diagnostics"][0]["place"].as_str().unwrap().starts_with("policy.yaml:"));
+    assert!(
+        refused.json()["diagnostics"][0]["place"].as_str().unwrap().starts_with("policy.yaml:")
+    );
     let check = json!({ "text": "policies: [{ id: 3 }]" });
     let check = house.post("/api/v1/policy/check", &session, check).await.ok().json();
     assert_eq!(check["valid"], false);
@@ -288,7 +291,10 @@ async fn policies_are_checked_versioned_and_kept() {
     let versions: Vec<&serde_json::Value> =
         history.as_array().unwrap().iter().map(|p| &p["version"]).collect();
     assert_eq!(versions, [2, 1]);
-    assert_eq!(house.get("/api/v1/policy/versions/1", &session).await.ok().json()["reason"], "start");
+    assert_eq!(
+        house.get("/api/v1/policy/versions/1", &session).await.ok().json()["reason"],
+        "start"
+    );
     house.server.shutdown().await;
 }
 
@@ -301,7 +307,14 @@ async fn every_error_is_a_problem_with_a_code_and_a_hint() {
         ("GET", "/api/v1/nothing", &[], b"", 404, "no-such-route"),
         ("GET", "/", &[], b"", 404, "no-such-route"),
         ("DELETE", "/api/v1/incidents", &[], b"", 405, "method-not-allowed"),
-        ("POST", "/api/v1/query", &[("content-type", "text/plain")], b"x", 415, "media-type-unsupported"),
+        (
+            "POST",
+            "/api/v1/query",
+            &[("content-type", "text/plain")],
+            b"x",
+            415,
+            "media-type-unsupported",
+        ),
         ("POST", "/api/v1/query", &[json_type], b"{\"sql\": ", 400, "body-invalid"),
         ("POST", "/api/v1/query", &[json_type], b"{\"sqll\": \"x\"}", 400, "body-invalid"),
         ("GET", "/api/v1/incidents?limit=0", &[], b"", 400, "limit-invalid"),
@@ -332,7 +345,8 @@ async fn losses_are_counted_once_and_shown() {
     let house = House::open().await;
     let (owner, session) = house.owner();
     let gateway = house.token("default", owner, &[Scope::Gateway]);
-    let loss = json!({ "gateway": "gw-1", "dropped": 7, "since": 1, "until": 2, "reason": "spool-full" });
+    let loss =
+        json!({ "gateway": "gw-1", "dropped": 7, "since": 1, "until": 2, "reason": "spool-full" });
     for counted in [true, false] {
         let answer = house.post("/api/v1/gateway/loss", &gateway, loss.clone()).await.ok().json();
         assert_eq!(answer["counted"], counted);
@@ -364,7 +378,8 @@ async fn leaves_reach_the_ledger_exactly_once_whatever_the_crash() {
     meta.write(|tx| tx.attest(&leaves)).unwrap();
     let data = folder.path().join("data");
     let key = evidence::SigningKey::load(&data.join("keys/ledger-default.key")).unwrap();
-    let mut ledger = evidence::Ledger::open(&data.join("ledger/default"), "plura/default", key).unwrap();
+    let mut ledger =
+        evidence::Ledger::open(&data.join("ledger/default"), "plura/default", key).unwrap();
     ledger.append(&leaves[..3]).unwrap();
     drop((ledger, meta));
 
@@ -391,7 +406,8 @@ async fn retention_deletes_whole_days_and_says_so() {
     let refused = house.call("PATCH", "/api/v1/tenant", &session, Some(zero)).await;
     assert_eq!(refused.code(), "retention-invalid");
 
-    let kept = |house: &House| house.server.app.store.tenant_stats(&"default".parse().unwrap()).events;
+    let kept =
+        |house: &House| house.server.app.store.tenant_stats(&"default".parse().unwrap()).events;
     server::retention::apply(&house.server.app, handle::now()).await.unwrap();
     assert_eq!(kept(&house), 1);
     // What counts is when it was received, too: a year from now both are long ago.

@@ -76,7 +76,10 @@ async fn guessing_costs_time_and_never_locks_for_ever() {
         let answer = house.post("/api/v1/login", &As::Nobody, wrong.clone()).await;
         assert_eq!(answer.code(), "login-failed");
     }
-    assert_eq!(house.post("/api/v1/login", &As::Nobody, wrong.clone()).await.code(), "login-failed");
+    assert_eq!(
+        house.post("/api/v1/login", &As::Nobody, wrong.clone()).await.code(),
+        "login-failed"
+    );
     let right = json!({ "name": "owner", "password": once.reveal() });
     let locked = house.post("/api/v1/login", &As::Nobody, right.clone()).await;
     assert_eq!((locked.status, locked.code().as_str()), (429, "login-locked"));
@@ -98,8 +101,7 @@ async fn sessions_end_and_writes_need_their_header() {
     let house = House::open().await;
     let (user, session) = house.owner();
     let As::Session { cookie, .. } = &session else { panic!("a session") };
-    let forged =
-        As::Session { cookie: cookie.clone(), csrf: "0".repeat(64), tenant: None };
+    let forged = As::Session { cookie: cookie.clone(), csrf: "0".repeat(64), tenant: None };
     let body = json!({ "name": "x", "scopes": ["intake"] });
     assert_eq!(house.post("/api/v1/tokens", &forged, body).await.code(), "csrf-missing");
     house.get("/api/v1/tokens", &forged).await.ok();
@@ -150,7 +152,8 @@ async fn tokens_do_what_their_scopes_say_while_their_maker_may() {
         house.call("DELETE", &format!("/api/v1/tokens/{id}"), &owner, None).await.ok();
     }
     assert_eq!(house.get("/api/v1/me", &token).await.code(), "token-expired");
-    let guess = As::Token(format!("plura_{}_{}", made["view"]["prefix"].as_str().unwrap(), "0".repeat(64)));
+    let guess =
+        As::Token(format!("plura_{}_{}", made["view"]["prefix"].as_str().unwrap(), "0".repeat(64)));
     assert_eq!(house.get("/api/v1/me", &guess).await.code(), "unauthenticated");
     house.server.shutdown().await;
 }
@@ -172,15 +175,23 @@ async fn owners_are_made_by_owners_and_the_last_one_stays() {
     let first = first["id"].as_str().unwrap().parse().unwrap();
     let session = house.session(first, handle::now(), i64::MAX);
     // The first owner still has to choose a password; as far as roles go it is the last one.
-    assert_eq!(house.call("DELETE", &path, &session, None).await.code(), "password-change-required");
+    assert_eq!(
+        house.call("DELETE", &path, &session, None).await.code(),
+        "password-change-required"
+    );
     let meta = &house.server.app.meta;
-    assert!(meta.write(|tx| tx.set_role(&"default".parse().unwrap(), first, Role::Viewer)).is_err());
+    assert!(
+        meta.write(|tx| tx.set_role(&"default".parse().unwrap(), first, Role::Viewer)).is_err()
+    );
 
     let made = json!({ "name": "vera", "role": "viewer" });
     let made = house.post("/api/v1/users", &admin, made).await.ok().json();
     let once = made["one_time_password"].as_str().unwrap();
     let login = json!({ "name": "vera", "password": once });
-    assert_eq!(house.post("/api/v1/login", &As::Nobody, login).await.ok().json()["must_change_password"], true);
+    assert_eq!(
+        house.post("/api/v1/login", &As::Nobody, login).await.ok().json()["must_change_password"],
+        true
+    );
     let taken = json!({ "name": "vera", "role": "viewer" });
     assert_eq!(house.post("/api/v1/users", &admin, taken).await.code(), "name-taken");
     house.server.shutdown().await;
@@ -223,7 +234,11 @@ async fn one_tenant_sees_nothing_of_another() {
     assert_eq!(house.post("/api/v1/users", &other, join.clone()).await.code(), "name-taken");
     house.post("/api/v1/users", &home, join).await.ok();
     assert_eq!(house.get("/api/v1/incidents", &other).await.code(), "tenant-required");
-    let asked = As::Session { cookie: cookie.clone(), csrf: csrf.clone(), tenant: Some("other".to_owned()) };
+    let asked = As::Session {
+        cookie: cookie.clone(),
+        csrf: csrf.clone(),
+        tenant: Some("other".to_owned()),
+    };
     house.get("/api/v1/incidents", &asked).await.ok();
     // Who could reset a shared account's password would get into the other tenant.
     let reset = json!({ "reset_password": true });

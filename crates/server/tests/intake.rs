@@ -71,7 +71,11 @@ async fn a_bad_line_is_named_and_costs_only_itself() {
         .collect();
     assert_eq!(
         told,
-        [("not-json", "line 2, column 12"), ("not-an-object", "line 3"), ("time-missing", "line 4 $.time")]
+        [
+            ("not-json", "line 2, column 12"),
+            ("not-an-object", "line 3"),
+            ("time-missing", "line 4 $.time")
+        ]
     );
     house.server.shutdown().await;
 }
@@ -110,7 +114,8 @@ async fn log_lines_are_numbered_and_unreadable_ones_kept() {
     let house = House::open().await;
     let (owner, session) = house.owner();
     let token = house.token("default", owner, &[Scope::Intake]);
-    let line = "192.0.2.9 - - [22/Nov/2026:04:33:00 +0000] \"GET /a HTTP/1.1\" 200 5 \"-\" \"curl/8\"\n";
+    let line =
+        "192.0.2.9 - - [22/Nov/2026:04:33:00 +0000] \"GET /a HTTP/1.1\" 200 5 \"-\" \"curl/8\"\n";
     let body = format!("{line}what is this\n");
     let path = "/api/v1/intake/logs?source=web-1&format=combined&site=shop";
     for _ in 0..2 {
@@ -122,12 +127,14 @@ async fn log_lines_are_numbered_and_unreadable_ones_kept() {
     // Unless the sender counts.
     let counted = format!("{path}&first_sequence=1000");
     for accepted in [2, 0] {
-        let answer = house.send("POST", &counted, &token, &[], body.clone().into()).await.ok().json();
+        let answer =
+            house.send("POST", &counted, &token, &[], body.clone().into()).await.ok().json();
         assert_eq!(answer["accepted"], json!(accepted));
     }
     let unread = house.get("/api/v1/events?text=what%20is%20this", &session).await.ok().json();
     assert_eq!(unread["items"].as_array().unwrap().len(), 3);
-    let unknown = house.send("POST", "/api/v1/intake/logs?source=x&format=nope", &token, &[], vec![]);
+    let unknown =
+        house.send("POST", "/api/v1/intake/logs?source=x&format=nope", &token, &[], vec![]);
     assert_eq!(unknown.await.code(), "format-unknown");
     house.server.shutdown().await;
 }
@@ -170,7 +177,10 @@ async fn syslog_comes_by_udp_tcp_and_tls() {
 
     let mut roots = rustls::RootCertStore::empty();
     let pem = std::fs::read(house.folder.path().join("data/tls/server.pem")).unwrap();
-    let cert = <rustls::pki_types::CertificateDer as rustls::pki_types::pem::PemObject>::from_pem_slice(&pem);
+    let cert =
+        <rustls::pki_types::CertificateDer as rustls::pki_types::pem::PemObject>::from_pem_slice(
+            &pem,
+        );
     roots.add(cert.unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let client = rustls::ClientConfig::builder_with_provider(provider)

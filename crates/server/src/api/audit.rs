@@ -100,8 +100,7 @@ pub async fn proof(
     Path(index): Path<u64>,
 ) -> Result<Json<ProofView>, Problem> {
     let ledgers = app.ledgers.clone();
-    let (proof, checkpoint) =
-        in_background(move || ledgers.prove(&caller.tenant, index)).await??;
+    let (proof, checkpoint) = in_background(move || ledgers.prove(&caller.tenant, index)).await??;
     Ok(Json(ProofView {
         index: proof.index,
         leaf: proof.leaf,

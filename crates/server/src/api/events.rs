@@ -1,6 +1,8 @@
 //! Events: search by form, SQL, and personal data in the clear for those who may.
 
-use super::extract::{Json, Page, Params, Path, list, page_size, read_cursor, read_time, word, words};
+use super::extract::{
+    Json, Page, Params, Path, list, page_size, read_cursor, read_time, word, words,
+};
 use crate::app::{App, Blocking};
 use crate::deeds;
 use crate::handle::now;
@@ -109,7 +111,10 @@ pub async fn search(
         from: read_time("since", query.since.as_deref())?,
         until: read_time("until", query.until.as_deref())?,
         text: query.text.filter(|text| !text.is_empty()),
-        order: list("order", query.order.as_deref(), read_order)?.into_iter().next().unwrap_or_default(),
+        order: list("order", query.order.as_deref(), read_order)?
+            .into_iter()
+            .next()
+            .unwrap_or_default(),
         after: read_cursor(query.after.as_deref())?
             .map(|c| store::Cursor { time: c.time, id: c.id }),
         limit: limit + 1,
@@ -215,10 +220,9 @@ fn bad_query(error: store::StoreError) -> Problem {
     if error.is_temporary() || matches!(error.code, "disk-error" | "catalog-error") {
         return error.into();
     }
-    let place = error.position.map_or_else(
-        || "sql".to_owned(),
-        |at| format!("line {}, column {}", at.line, at.column),
-    );
+    let place = error
+        .position
+        .map_or_else(|| "sql".to_owned(), |at| format!("line {}, column {}", at.line, at.column));
     Problem::bad_request(error.code, error.message.clone()).hint(error.hint.clone()).diagnostics(
         vec![schema::Diagnostic::new(error.code, place, error.message).hint(error.hint)],
     )

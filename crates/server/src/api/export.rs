@@ -72,10 +72,9 @@ pub async fn export(
     app.ledgers.wake();
     let ledgers = app.ledgers.clone();
     let tenant = caller.tenant.clone();
-    let package = in_background(move || {
-        ledgers.with(&tenant, |ledger| Package::build(ledger, &contents))
-    })
-    .await?;
+    let package =
+        in_background(move || ledgers.with(&tenant, |ledger| Package::build(ledger, &contents)))
+            .await?;
     let package = package.map_err(|error| match error {
         crate::ledgers::LedgersError::Ledger(error) => refused(error),
         other => other.into(),

@@ -6,16 +6,21 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use data_encoding::BASE64URL_NOPAD;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use schema::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
+use std::time::Duration;
 use store::meta::Cursor;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+/// What is read of a body that was refused, and for how long.
+const DISCARD_BYTES_MAX: usize = 64 << 20;
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A JSON body in; JSON out.
 pub struct Json<T>(pub T);
@@ -102,22 +107,58 @@ fn too_large(what: &str, limit: usize) -> Problem {
 
 /// The whole body, up to `limit` bytes.
 pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    // What says beforehand that it is too long is not read at all.
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
     if declared.and_then(|v| v.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
+        discard(request).await;
         return Err(too_large("on the wire", limit));
     }
-    match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            Err(too_large("on the wire", limit))
+    let waits = waits_for_consent(&request);
+    let mut body = request.into_body();
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Problem::bad_request("body-unreadable", format!("the body broke off: {error}"))
+                .hint("send it again")
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if read.len() + data.len() > limit {
+            drop(read);
+            if !waits {
+                discard_body(body).await;
+            }
+            return Err(too_large("on the wire", limit));
         }
-        Err(error) => Err(Problem::bad_request(
-            "body-unreadable",
-            format!("the body broke off: {error}"),
-        )
-        .hint("send it again")),
+        read.extend_from_slice(&data);
     }
+    Ok(read.freeze())
+}
+
+/// A client that asked first (`Expect: 100-continue`) has not sent its body yet, and now need not.
+fn waits_for_consent(request: &Request) -> bool {
+    request.headers().contains_key(header::EXPECT)
+}
+
+/// Reads a refused body to its end, within limits: a client that is still sending when the
+/// connection closes never sees the answer that says why (RFC 9112 §9.6).
+pub async fn discard(request: Request) {
+    if !waits_for_consent(&request) {
+        discard_body(request.into_body()).await;
+    }
+}
+
+async fn discard_body(mut body: axum::body::Body) {
+    let all = async {
+        let mut left = DISCARD_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(length) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Whoever is slower or sends more finds the connection closed.
+    let _ = tokio::time::timeout(DISCARD_TIME_MAX, all).await;
 }
 
 /// Undoes `Content-Encoding`, up to `limit` bytes: a small bomb does not become a large one.
@@ -248,11 +289,8 @@ pub fn list<T>(
     words
         .map(|word| {
             parse(word).ok_or_else(|| {
-                Problem::bad_request(
-                    "query-invalid",
-                    format!("`{name}` does not know `{word}`"),
-                )
-                .hint("`GET /api/openapi.json` lists its words")
+                Problem::bad_request("query-invalid", format!("`{name}` does not know `{word}`"))
+                    .hint("`GET /api/openapi.json` lists its words")
             })
         })
         .collect()

@@ -87,7 +87,8 @@ pub async fn restrictions(
     }
     let mut watch = app.pipeline.restrictions(caller.tenant).await?;
     let mut ending = app.ending.clone();
-    let is_newer = |r: &std::sync::Arc<Restrictions>| query.after.is_none_or(|after| r.version != after);
+    let is_newer =
+        |r: &std::sync::Arc<Restrictions>| query.after.is_none_or(|after| r.version != after);
     let newer = tokio::select! {
         newer = watch.wait_for(is_newer) => newer.ok().map(|found| found.as_ref().clone()),
         () = tokio::time::sleep(Duration::from_secs(wait)) => None,

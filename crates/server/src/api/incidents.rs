@@ -1,6 +1,8 @@
 //! Incidents: the story, and people's work on it.
 
-use super::extract::{Json, Page, Params, Path, list, page_size, read_cursor, read_time, word, words};
+use super::extract::{
+    Json, Page, Params, Path, list, page_size, read_cursor, read_time, word, words,
+};
 use crate::app::{App, Blocking};
 use crate::handle::{Amendment, now};
 use crate::identity::Caller;

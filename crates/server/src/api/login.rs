@@ -113,7 +113,8 @@ pub async fn login(
     let Some(user) = user.filter(|_| is_right) else {
         app.counters.logins_failed.fetch_add(1, Ordering::Relaxed);
         let keys = [(account_key, by_account), (address_key, by_address)];
-        let known = app.meta.blocking(move |meta| meta.read(|r| r.user_by_name(&login.name))).await?;
+        let known =
+            app.meta.blocking(move |meta| meta.read(|r| r.user_by_name(&login.name))).await?;
         app.meta
             .blocking_problem(move |meta| note_failure(meta, known.as_ref(), &keys, time))
             .await?;
@@ -218,10 +219,7 @@ fn memberships(roles: impl Iterator<Item = (TenantId, Role)>) -> Vec<Membership>
 /// End this session. A token has none to end.
 #[utoipa::path(post, path = "/api/v1/logout", tag = "identity",
     responses((status = 204), (status = "default", description = "problem", body = Problem)))]
-pub async fn logout(
-    State(app): State<App>,
-    Caller(caller): Caller,
-) -> Result<Response, Problem> {
+pub async fn logout(State(app): State<App>, Caller(caller): Caller) -> Result<Response, Problem> {
     if let Some(session) = caller.session {
         app.meta.blocking(move |meta| meta.write(|tx| tx.end_session(&session))).await?;
     }
@@ -272,9 +270,7 @@ pub async fn password(
     let user = user.ok_or_else(|| Problem::not_found("user", id))?;
     if !app.passwords.is_right(body.current, user.password_hash.clone()).await? {
         let keys = [(account_key, by_account)];
-        app.meta
-            .blocking_problem(move |meta| note_failure(meta, Some(&user), &keys, time))
-            .await?;
+        app.meta.blocking_problem(move |meta| note_failure(meta, Some(&user), &keys, time)).await?;
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "password-wrong",

@@ -8,6 +8,9 @@ use axum::response::{IntoResponse, Response};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Name, help, and where the figure comes from.
+type Gauge = (&'static str, &'static str, fn(&store::TenantStats) -> u64);
+
 /// Figures of the whole installation; without a credential from this machine only.
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, body = String, content_type = "text/plain"), (status = "default", description = "problem", body = Problem)))]
@@ -29,14 +32,18 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     ];
     // Writing to a String cannot fail.
     for (name, help, counter) in plain {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {}", count(counter));
+        let _ = writeln!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} counter\n{name} {}",
+            count(counter)
+        );
     }
     text.push_str("# HELP plura_answers_total Answers by class of status.\n# TYPE plura_answers_total counter\n");
     for (class, counter) in counters.answers.iter().enumerate().skip(1) {
         let _ = writeln!(text, "plura_answers_total{{class=\"{class}xx\"}} {}", count(counter));
     }
     let stats = app.store.stats();
-    let gauges: [(&str, &str, fn(&store::TenantStats) -> u64); 4] = [
+    let gauges: [Gauge; 4] = [
         ("plura_store_events", "Events kept.", |s| s.events),
         ("plura_store_unflushed_events", "Events not in the lake yet.", |s| s.unflushed),
         ("plura_store_lake_bytes", "Bytes of Parquet.", |s| s.bytes),

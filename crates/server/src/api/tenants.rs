@@ -11,8 +11,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use schema::{LeafKind, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::meta::{MetaError, Mode, RetentionDays, Role, Tenant};
 use std::collections::BTreeMap;
+use store::meta::{MetaError, Mode, RetentionDays, Role, Tenant};
 use utoipa::ToSchema;
 
 /// How long events are kept, in days; absent is for ever.
@@ -154,10 +154,9 @@ pub async fn update(
 ) -> Result<Json<TenantView>, Problem> {
     words("reason", &change.reason)?;
     let name = change.name.map(|name| words("name", &name)).transpose()?;
-    let retention = change.retention.map(|r| RetentionDays {
-        default_days: r.default_days,
-        class_days: r.class_days,
-    });
+    let retention = change
+        .retention
+        .map(|r| RetentionDays { default_days: r.default_days, class_days: r.class_days });
     if retention.as_ref().is_some_and(|retention| !is_kept(retention)) {
         return Err(Problem::bad_request(
             "retention-invalid",

@@ -91,9 +91,8 @@ pub async fn create(
     let mut scopes = Vec::new();
     for text in &body.scopes {
         let scope = Scope::parse(text).ok_or_else(|| {
-            Problem::bad_request("scope-unknown", format!("`{text}` is not a scope")).hint(
-                "use intake, gateway, query, act, audit, reveal, metrics or admin",
-            )
+            Problem::bad_request("scope-unknown", format!("`{text}` is not a scope"))
+                .hint("use intake, gateway, query, act, audit, reveal, metrics or admin")
         })?;
         if !scope.is_for_machines() && !caller.rights.covers(scope.rights()) {
             return Err(Problem::new(

@@ -109,7 +109,13 @@ fn may_give(caller: &Principal, role: Role) -> Result<(), Problem> {
     Ok(())
 }
 
-fn user_leaf(caller: &Principal, user: Uuid, what: &impl Serialize, code: &str, time: Timestamp) -> Leaf {
+fn user_leaf(
+    caller: &Principal,
+    user: Uuid,
+    what: &impl Serialize,
+    code: &str,
+    time: Timestamp,
+) -> Leaf {
     deeds::leaf(&caller.tenant, LeafKind::UserChange, &caller.actor(), user, what, code, time)
 }
 

@@ -1,5 +1,6 @@
 //! The guard in front of every route: who asks, in which tenant, and may they.
 
+use crate::api::extract::discard;
 use crate::app::{App, Blocking};
 use crate::handle::now;
 use crate::identity::secrets::{csrf_of, is_same, parse_token};
@@ -112,7 +113,10 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            discard(request).await;
+            problem.into_response()
+        }
     }
 }
 

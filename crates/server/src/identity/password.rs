@@ -52,7 +52,11 @@ impl Passwords {
     }
 
     /// Whether it is the one; `None` takes as long and is never right.
-    pub async fn is_right(&self, password: Secret, stored: Option<String>) -> Result<bool, Problem> {
+    pub async fn is_right(
+        &self,
+        password: Secret,
+        stored: Option<String>,
+    ) -> Result<bool, Problem> {
         let _turn = self.turns.acquire().await.map_err(|cause| Problem::internal(&cause))?;
         let hasher = self.hasher.clone();
         let is_known = stored.is_some();

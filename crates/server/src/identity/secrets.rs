@@ -49,10 +49,8 @@ pub fn parse_token(text: &str) -> Option<(&str, Digest)> {
 /// A password to type once: 80 bits in groups, without letters that look alike.
 pub fn one_time_password() -> Result<Secret, Problem> {
     let text = BASE32_NOPAD.encode(&random::<10>()?).to_lowercase();
-    let groups: Vec<&str> = [0..4, 4..8, 8..12, 12..16]
-        .into_iter()
-        .filter_map(|range| text.get(range))
-        .collect();
+    let groups: Vec<&str> =
+        [0..4, 4..8, 8..12, 12..16].into_iter().filter_map(|range| text.get(range)).collect();
     Ok(Secret::new(groups.join("-")))
 }
 

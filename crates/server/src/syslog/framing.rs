@@ -21,7 +21,9 @@ pub struct Framer {
 
 /// The stream is not syslog framing: the connection cannot be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the stream has a message length that is no number: send octet-counted or newline-ended messages")]
+#[error(
+    "the stream has a message length that is no number: send octet-counted or newline-ended messages"
+)]
 pub struct BadFrame;
 
 impl Framer {
@@ -90,9 +92,16 @@ impl Framer {
 }
 
 enum Taken {
-    Message { at: usize, length: usize, total: usize },
+    Message {
+        at: usize,
+        length: usize,
+        total: usize,
+    },
     /// At least [`MESSAGE_BYTES_MAX`] bytes are there from `at`; `total` is known for counted ones.
-    TooLong { at: usize, total: Option<usize> },
+    TooLong {
+        at: usize,
+        total: Option<usize>,
+    },
 }
 
 fn counted(rest: &[u8]) -> Result<Option<Taken>, BadFrame> {

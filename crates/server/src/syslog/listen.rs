@@ -198,10 +198,11 @@ async fn store(app: App, listener: SyslogListener, mut queue: mpsc::Receiver<Vec
         let mut batch = Vec::new();
         // Audit groups wait for their last record; when nothing more comes they are closed by age.
         let wait = if parser.is_some() { Duration::from_secs(2) } else { IDLE_MAX };
-        let is_over = match tokio::time::timeout(wait, queue.recv_many(&mut batch, BATCH_MESSAGES)).await {
-            Ok(count) => count == 0,
-            Err(_) => false,
-        };
+        let is_over =
+            match tokio::time::timeout(wait, queue.recv_many(&mut batch, BATCH_MESSAGES)).await {
+                Ok(count) => count == 0,
+                Err(_) => false,
+            };
         if !batch.is_empty() && batch.len() < BATCH_MESSAGES {
             tokio::time::sleep(BATCH_WAIT).await;
             while batch.len() < BATCH_MESSAGES {

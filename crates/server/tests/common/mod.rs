@@ -87,8 +87,14 @@ impl House {
     pub async fn call(&self, method: &str, path: &str, who: &As, body: Option<Value>) -> Answer {
         let body = body.map(|body| serde_json::to_vec(&body).unwrap());
         let media = body.is_some().then_some(("content-type", "application/json"));
-        self.send(method, path, who, &media.into_iter().collect::<Vec<_>>(), body.unwrap_or_default())
-            .await
+        self.send(
+            method,
+            path,
+            who,
+            &media.into_iter().collect::<Vec<_>>(),
+            body.unwrap_or_default(),
+        )
+        .await
     }
 
     pub async fn get(&self, path: &str, who: &As) -> Answer {
@@ -115,7 +121,9 @@ impl House {
         }
         match who {
             As::Nobody => {}
-            As::Token(token) => request = request.header("authorization", format!("Bearer {token}")),
+            As::Token(token) => {
+                request = request.header("authorization", format!("Bearer {token}"))
+            }
             As::Session { cookie, csrf, tenant } => {
                 request = request.header("cookie", cookie).header("plura-csrf", csrf);
                 if let Some(tenant) = tenant {
