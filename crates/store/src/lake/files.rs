@@ -62,6 +62,9 @@ impl Drop for LakeFile {
     }
 }
 
+/// Records of one class and day with their times.
+type Partition<'a> = Vec<(Timestamp, &'a [u8])>;
+
 /// Writes what a flush took: one file per class and day, sorted by time, durable on return.
 pub(crate) fn write_chunks(
     root: &Path,
@@ -69,7 +72,7 @@ pub(crate) fn write_chunks(
     chunks: &[Arc<Chunk>],
     faults: &Faults,
 ) -> Result<Vec<NewFile>> {
-    let mut partitions: BTreeMap<(i64, i64), Vec<(Timestamp, &[u8])>> = BTreeMap::new();
+    let mut partitions: BTreeMap<(i64, i64), Partition<'_>> = BTreeMap::new();
     for record in chunks.iter().flat_map(|chunk| chunk.records()) {
         if let Some(head) = codec::head(record) {
             let day = head.time.div_euclid(DAY_MS);
