@@ -23,6 +23,9 @@ use std::time::Instant;
 use store::meta::{Change, Role};
 use uuid::Uuid;
 
+/// Method, path, headers and body sent; status and code answered.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+
 fn key() -> Entity {
     Entity::new(EntityKind::Credential, "9f2c")
 }
@@ -303,7 +306,7 @@ async fn every_error_is_a_problem_with_a_code_and_a_hint() {
     let house = House::open().await;
     let (_, session) = house.owner();
     let json_type = ("content-type", "application/json");
-    let cases: [(&str, &str, &[(&str, &str)], &[u8], u16, &str); 12] = [
+    let cases: [Case<'_>; 12] = [
         ("GET", "/api/v1/nothing", &[], b"", 404, "no-such-route"),
         ("GET", "/", &[], b"", 404, "no-such-route"),
         ("DELETE", "/api/v1/incidents", &[], b"", 405, "method-not-allowed"),

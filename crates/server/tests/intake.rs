@@ -20,6 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
+/// Headers and body sent, status and code answered.
+type Case<'a> = (&'a [(&'a str, &'a str)], Vec<u8>, u16, &'a str);
+
 const EVENTS: &str = "/api/v1/intake/events";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +98,7 @@ async fn bombs_and_broken_bodies_are_refused() {
     let gzip = gzip.finish().unwrap();
     let zstd = zstd::encode_all(zeros.as_slice(), 1).unwrap();
     assert!(gzip.len() < 100_000 && zstd.len() < 100_000);
-    let cases: [(&[(&str, &str)], Vec<u8>, u16, &str); 5] = [
+    let cases: [Case<'_>; 5] = [
         (&[("content-encoding", "gzip")], gzip, 413, "body-too-large"),
         (&[("content-encoding", "zstd")], zstd, 413, "body-too-large"),
         (&[("content-encoding", "gzip")], b"not gzip".to_vec(), 400, "encoding-invalid"),
