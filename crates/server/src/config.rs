@@ -1,8 +1,13 @@
 //! `server.yaml`: where to listen, where to keep data, whom to hear.
 
+use crate::pipeline::outside::Outside;
+use crate::pipeline::worker::Tuning;
+use detect::{DetectConfig, GroupConfig};
 use normalize::Format;
+use respond::Protected;
 use schema::{Diagnostic, TenantId};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +23,14 @@ pub struct Config {
     pub sessions: Sessions,
     pub limits: Limits,
     pub syslog: Vec<SyslogListener>,
+    /// How detection judges, and which hosts serve which site; docs/detections.md.
+    pub detect: DetectConfig,
+    /// How findings become incidents; docs/detections.md.
+    pub incidents: GroupConfig,
+    /// What no automatic step may touch, in any tenant; docs/response.md.
+    pub protected: Protected,
+    /// A connectors file for each tenant that has some; docs/response.md.
+    pub connectors: BTreeMap<TenantId, PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -92,6 +105,10 @@ impl Default for Config {
             sessions: Sessions::default(),
             limits: Limits::default(),
             syslog: Vec::new(),
+            detect: DetectConfig::default(),
+            incidents: GroupConfig::default(),
+            protected: Protected::default(),
+            connectors: BTreeMap::new(),
         }
     }
 }
@@ -155,6 +172,20 @@ impl Config {
         };
         config.check(file_name)?;
         Ok(config)
+    }
+
+    /// How the engines judge and whom they may ask to act, every mistake told.
+    pub fn tuning(&self) -> Result<Tuning, Vec<Diagnostic>> {
+        let mut group = self.incidents.clone();
+        for (name, site) in &self.detect.sites {
+            group.sites.entry(name.clone()).or_insert_with(|| site.clone());
+        }
+        Ok(Tuning {
+            detect: self.detect.clone(),
+            group,
+            protected: self.protected.clone(),
+            outside: Outside::open(&self.connectors)?,
+        })
     }
 
     fn check(&self, file_name: &str) -> Result<(), Diagnostic> {

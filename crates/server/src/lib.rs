@@ -1,1 +1,217 @@
+//! Where all meet: the API, identity and tenancy, intake, and the pipeline that runs the loop.
+//!
+//! [`start`] is the way in, for the command line and for tests alike.
 
+pub mod api;
+pub mod app;
+pub mod config;
+pub mod deeds;
+mod files;
+pub mod handle;
+pub mod identity;
+pub mod ledgers;
+pub mod local;
+pub mod pipeline;
+pub mod problem;
+pub mod retention;
+pub mod reveal;
+pub mod rights;
+mod serve;
+pub mod syslog;
+mod tls;
+
+pub use config::Config;
+
+use app::{App, Counters, Sources};
+use handle::{PipelineHandle, Unjudged, now};
+use identity::owner::ensure_owner;
+use identity::password::Passwords;
+use ledgers::{Ledgers, LedgersError};
+use pipeline::worker::{Judged, Tuning};
+use problem::Problem;
+use schema::Secret;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use store::meta::{Meta, MetaError};
+use store::{Store, StoreConfig, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+/// Before a ledger that could not be written is tried again.
+const LEDGER_RETRY: Duration = Duration::from_secs(5);
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot use the data folder `{path}`: {cause}: check its path and permissions")]
+    Data { path: PathBuf, cause: io::Error },
+    #[error("cannot listen on `{address}`: {cause}: is another server running there?")]
+    Listen { address: SocketAddr, cause: io::Error },
+    #[error("cannot listen for syslog: {0}: check `syslog` in the config")]
+    Syslog(io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    #[error(transparent)]
+    Ledger(#[from] LedgersError),
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    #[error("syslog listener `{listener}` is for tenant `{tenant}`, which does not exist: make it with `POST /api/v1/tenants` first")]
+    NoTenant { listener: String, tenant: String },
+    #[error("cannot start: {0}")]
+    Problem(Problem),
+}
+
+impl From<Problem> for StartError {
+    fn from(problem: Problem) -> Self {
+        StartError::Problem(problem)
+    }
+}
+
+/// A server that takes requests.
+pub struct RunningServer {
+    pub address: SocketAddr,
+    /// Shown once, at the very first start.
+    pub one_time_password: Option<Secret>,
+    pub syslog: Vec<syslog::Bound>,
+    pub app: App,
+    end: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    appending: JoinHandle<()>,
+}
+
+impl RunningServer {
+    /// Ends in order: no new connections, running requests finish, leaves reach their ledgers.
+    pub async fn shutdown(self) {
+        self.end.send_replace(true);
+        for task in [self.serving, self.appending] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the server did not end well");
+            }
+        }
+    }
+
+    /// Runs until SIGTERM or SIGINT, then ends in order.
+    pub async fn run_until_signal(self) -> io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending: running requests finish first");
+        self.shutdown().await;
+        Ok(())
+    }
+}
+
+/// Opens the data folder and serves. The pipeline is the one `build` makes.
+pub async fn start_with(
+    config: Config,
+    build: impl FnOnce(&Store, &Meta, &Ledgers) -> Result<PipelineHandle, Problem>,
+) -> Result<RunningServer, StartError> {
+    let data = config.data.clone();
+    files::private_folder(&data)
+        .map_err(|cause| StartError::Data { path: data.clone(), cause })?;
+    let tls = TlsAcceptor::from(tls::server_config(&config)?);
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|cause| StartError::Listen { address: config.listen, cause })?;
+    let address = listener
+        .local_addr()
+        .map_err(|cause| StartError::Listen { address: config.listen, cause })?;
+    let opened = tokio::task::spawn_blocking(move || -> Result<_, StartError> {
+        let meta = Meta::open(&data.join("meta.sqlite"))?;
+        let ledgers = Ledgers::new(data.clone(), meta.clone());
+        // What a crash left in the outbox reaches the ledger before anything is added to it.
+        ledgers.drain_all()?;
+        let store = Store::open(StoreConfig::new(data))?;
+        Ok((store, meta, ledgers))
+    });
+    let (store, meta, ledgers) = opened
+        .await
+        .map_err(|cause| StartError::Problem(Problem::internal(&cause)))??;
+    for diagnostic in store.diagnostics() {
+        tracing::warn!(code = diagnostic.code, place = diagnostic.place, "{}", diagnostic.message);
+    }
+    let passwords = Passwords::new()?;
+    let one_time_password = ensure_owner(&meta, &passwords, now()).await?;
+    for listener in &config.syslog {
+        if meta.read(|read| read.tenant(&listener.tenant))?.is_none() {
+            return Err(StartError::NoTenant {
+                listener: listener.name.clone(),
+                tenant: listener.tenant.to_string(),
+            });
+        }
+    }
+    let pipeline = build(&store, &meta, &ledgers)?;
+    let (end, ending) = watch::channel(false);
+    let app = App {
+        store,
+        meta,
+        ledgers: ledgers.clone(),
+        pipeline,
+        passwords,
+        requests: Arc::new(Semaphore::new(config.limits.requests_max)),
+        config: Arc::new(config),
+        counters: Arc::<Counters>::default(),
+        sources: Sources::default(),
+        ending: ending.clone(),
+        is_ready: Arc::new(AtomicBool::new(false)),
+    };
+    let syslog = syslog::start(&app, &tls).await.map_err(StartError::Syslog)?;
+    ledgers.wake();
+    let appending = tokio::spawn(append_leaves(ledgers, ending));
+    let serving =
+        tokio::spawn(serve::serve(listener, tls, app.clone(), api::router(app.clone())));
+    tokio::spawn(retention::run(app.clone()));
+    app.is_ready.store(true, Ordering::Release);
+    Ok(RunningServer { address, one_time_password, syslog, app, end, serving, appending })
+}
+
+/// The server as it runs: [`start_with`] the real pipeline.
+pub async fn start(config: Config, tuning: Tuning) -> Result<RunningServer, StartError> {
+    start_with(config, |store, meta, ledgers| {
+        let judged = Judged::start(store.clone(), meta.clone(), ledgers.clone(), tuning)?;
+        Ok(PipelineHandle::new(judged))
+    })
+    .await
+}
+
+/// [`start_with`], without detection: events are kept and found, decisions carried out and attested.
+pub async fn start_unjudged(config: Config) -> Result<RunningServer, StartError> {
+    start_with(config, |store, meta, ledgers| {
+        Ok(PipelineHandle::new(Unjudged::new(store.clone(), meta.clone(), ledgers.clone())))
+    })
+    .await
+}
+
+/// Moves leaves from the outbox to the ledgers, as they come.
+async fn append_leaves(ledgers: Ledgers, mut ending: watch::Receiver<bool>) {
+    loop {
+        let is_over = tokio::select! {
+            () = ledgers.news() => false,
+            _ = ending.wait_for(|ending| *ending) => true,
+        };
+        let of = ledgers.clone();
+        let drained = tokio::task::spawn_blocking(move || of.drain_all()).await;
+        if let Ok(Err(error)) = drained {
+            tracing::error!(%error, "ledger leaves wait in the outbox");
+            if !is_over {
+                tokio::time::sleep(LEDGER_RETRY).await;
+                ledgers.wake();
+            }
+        }
+        if is_over {
+            return;
+        }
+    }
+}

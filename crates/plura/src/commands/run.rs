@@ -1,0 +1,129 @@
+//! `plura server` and `plura gateway`: the long-running halves.
+
+use crate::output::{EXIT_UNREACHABLE, Failure, say};
+use clap::Args;
+use schema::Diagnostic;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Args)]
+pub struct ServerArgs {
+    /// Configuration; without it everything has its default
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data folder, instead of the configuration's
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Address to listen on, instead of the configuration's
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<std::net::SocketAddr>,
+    /// Check the configuration and end
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Args)]
+pub struct GatewayArgs {
+    /// Configuration; docs/gateway.md lists every field
+    #[arg(long, value_name = "FILE", default_value = "gateway.yaml")]
+    config: PathBuf,
+    /// Check the configuration and end
+    #[arg(long)]
+    check: bool,
+}
+
+pub fn server(args: ServerArgs) -> Result<ExitCode, Failure> {
+    let mut config = match &args.config {
+        Some(file) => server::Config::load(file).map_err(|fault| wrong(&[fault]))?,
+        None => server::Config::default(),
+    };
+    if let Some(data) = args.data {
+        config.data = data;
+    }
+    if let Some(listen) = args.listen {
+        config.listen = listen;
+    }
+    if args.check {
+        config.tuning().map_err(|faults| wrong(&faults))?;
+        say("the configuration is fine");
+        return Ok(ExitCode::SUCCESS);
+    }
+    log_to_stderr();
+    let data = config.data.clone();
+    runtime()?.block_on(async move {
+        let tuning = config.tuning().map_err(|faults| wrong(&faults))?;
+        let running = server::start(config, tuning)
+            .await
+            .map_err(|error| Failure::new(EXIT_UNREACHABLE, format!("the server cannot start: {error}")))?;
+        say(&format!("plura server ready at https://{}", running.address));
+        say(&format!("certificate  {}", data.join("tls").display()));
+        if let Some(password) = &running.one_time_password {
+            say(&format!("first login   user `owner`, one-time password `{}`", password.reveal()));
+        }
+        running
+            .run_until_signal()
+            .await
+            .map_err(|error| Failure::input(format!("cannot wait for signals: {error}")))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+pub fn gateway(args: GatewayArgs) -> Result<ExitCode, Failure> {
+    let load = || gateway::Config::load(&args.config);
+    let config = load().map_err(|faults| wrong(&faults))?;
+    if args.check {
+        say("the configuration is fine");
+        return Ok(ExitCode::SUCCESS);
+    }
+    log_to_stderr();
+    let handle = gateway::Gateway::start(config).map_err(|faults| wrong(&faults))?;
+    for address in handle.addrs() {
+        say(&format!("plura gateway listens on {address}"));
+    }
+    say(&format!("metrics and health on http://{}", handle.admin_addr()));
+    runtime()?.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let cannot = |error: std::io::Error| Failure::input(format!("cannot wait for signals: {error}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = hangup.recv() => match load().and_then(|config| handle.reload(config)) {
+                    Ok(()) => tracing::info!("configuration reloaded"),
+                    Err(faults) => for fault in faults {
+                        tracing::error!("the old configuration stays: {fault}");
+                    },
+                },
+            }
+        }
+    })?;
+    handle.shutdown();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Diagnostics as one failure.
+pub fn wrong(faults: &[Diagnostic]) -> Failure {
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    Failure::input(told.join("\n"))
+}
+
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::input(format!("cannot start threads: {error}")))
+}
+
+/// Logs go to standard error; `PLURA_LOG` chooses the level, JSON when it is not a terminal.
+pub fn log_to_stderr() {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PLURA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let done = if std::io::stderr().is_terminal() { builder.try_init() } else { builder.json().try_init() };
+    // A second call (the demo starts both halves) keeps the first subscriber.
+    drop(done);
+}

@@ -1,0 +1,70 @@
+//! Every story through the real engines, as a person would run it: twice, to the same bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use serde_json::Value;
+use std::process::{Command, Output};
+
+fn run(extra: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_plura"))
+        .args(["scenario", "run", "--all", "-o", "json", "--folder"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios"))
+        .args(extra)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn every_story_comes_out_as_expected_and_twice_the_same() {
+    if std::env::var_os("BLESS").is_some() {
+        run(&["--bless"]);
+    }
+    let (first, second) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| run(&[]));
+        (run(&[]), second.join().unwrap())
+    });
+    let told: Value = serde_json::from_slice(&first.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&first.stderr)));
+    let stories = told["stories"].as_array().unwrap();
+    for story in stories {
+        assert_eq!(story["differences"], serde_json::json!([]), "{}", story["name"]);
+    }
+    assert!(first.status.success());
+    assert!(stories.len() >= 5, "{} stories", stories.len());
+    assert!(first.stdout == second.stdout, "two runs differ");
+
+    // What a bless must not wave through.
+    let outcome = |name: &str| {
+        &stories.iter().find(|s| s["name"] == name).unwrap_or_else(|| panic!("no {name}"))["outcome"]
+    };
+    let quiet = outcome("quiet-week");
+    assert!(matches!(quiet["highest_automatic_rung"].as_str(), Some("observe" | "limit")));
+    assert_eq!(quiet["actions"].as_array().unwrap().iter().filter(|a| a["rung"] != "limit").count(), 0);
+    let findings: u64 = quiet["findings"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+    assert!(findings <= 1, "quiet week: {}", quiet["findings"]);
+    for (name, title) in [
+        ("llm-api-key-theft", "credential-theft"),
+        ("credential-stuffing-to-takeover", "account-takeover"),
+        ("webshell-to-reverse-shell", "reverse-shell"),
+        ("l7-flood", "l7-flood"),
+    ] {
+        let incidents = outcome(name)["incidents"].as_array().unwrap();
+        assert_eq!(incidents.len(), 1, "{name}: one story, one incident");
+        assert_eq!(incidents[0]["title"], title, "{name}");
+    }
+}
+
+#[test]
+fn a_broken_story_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let story = folder.path().join("broken");
+    std::fs::create_dir(&story).unwrap();
+    std::fs::write(story.join("scenario.yaml"), "title: {en: x}\nseed: 1\nzero: noon\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_plura"))
+        .args(["scenario", "run", "broken", "--folder"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("scenario.yaml") && told.contains("hint:"), "{told}");
+}
