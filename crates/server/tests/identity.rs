@@ -93,6 +93,13 @@ async fn guessing_costs_time_and_never_locks_for_ever() {
     meta.write(|tx| tx.set_attempts(&key, attempts)).unwrap();
     house.post("/api/v1/login", &As::Nobody, right).await.ok();
     assert_eq!(meta.read(|r| r.attempts(&key)).unwrap().failures, 0);
+
+    // From now on this address is known: an attacker elsewhere keeps the account waiting, not its owner.
+    let hammered =
+        store::meta::Attempts { failures: 99, last: handle::now(), locked_until: i64::MAX };
+    meta.write(|tx| tx.set_attempts(&key, hammered)).unwrap();
+    let right = json!({ "name": "owner", "password": once.reveal() });
+    house.post("/api/v1/login", &As::Nobody, right).await.ok();
     house.server.shutdown().await;
 }
 

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use schema::{Action, Classification, Finding, Incident, IncidentStatus};
 use serde::{Deserialize, Deserializer, Serialize};
-use store::meta::{ActionFilter, IncidentFilter};
+use store::meta::{ActionFilter, IncidentFilter, Meta};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -185,16 +185,21 @@ pub async fn comment(
         )
         .hint("go on in a ticket, and name it in the last comment"));
     }
-    if let Some(key) = key {
+    if let Some(key) = key.clone() {
         let (tenant, actor) = (caller.tenant.clone(), actor.clone());
-        let is_first = app
-            .meta
-            .blocking(move |m| m.write(|tx| tx.first_use_of_key(&tenant, &actor, &key, now())))
-            .await?;
-        if !is_first {
+        let seen = app.meta.blocking(move |m| m.read(|read| read.has_key(&tenant, &actor, &key)));
+        if seen.await? {
             return Ok(Json(known));
         }
     }
     let amendment = Amendment { comment: Some(text), ..Amendment::default() };
-    Ok(Json(app.pipeline.amend(caller.tenant, id, actor, amendment).await?))
+    let tenant = caller.tenant.clone();
+    let incident = app.pipeline.amend(tenant, id, actor.clone(), amendment).await?;
+    if let Some(key) = key {
+        // After the comment: a crash in between may double it, the other way round would lose it.
+        let note =
+            move |meta: &Meta| meta.write(|tx| tx.note_key(&caller.tenant, &actor, &key, now()));
+        app.meta.blocking(note).await?;
+    }
+    Ok(Json(incident))
 }

@@ -80,31 +80,15 @@ pub async fn login(
     Json(login): Json<Login>,
 ) -> Result<Response, Problem> {
     let address = peer.ip().to_canonical();
-    let account_key = lockout::account(&login.name);
-    let address_key = lockout::address(address);
     let name = login.name.clone();
-    let keys = (account_key.clone(), address_key.clone());
-    let (user, by_account, by_address) = app
+    let (user, counts) = app
         .meta
         .blocking(move |meta| {
-            meta.read(|read| {
-                let user = read.user_by_name(&name)?;
-                Ok((user, read.attempts(&keys.0)?, read.attempts(&keys.1)?))
-            })
+            meta.read(|read| Ok((read.user_by_name(&name)?, counts(read, &name, address)?)))
         })
         .await?;
     let time = now();
-    let wait = lockout::wait_ms(by_account, time).max(lockout::wait_ms(by_address, time));
-    if wait > 0 {
-        let secs = u64::try_from((wait + 999) / 1000).unwrap_or(1);
-        return Err(Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "login-locked",
-            format!("too many failed logins: the next try is heard in {secs} s"),
-        )
-        .hint("wait; the right password works then")
-        .retry_after(secs));
-    }
+    heard(&counts, time)?;
     let stored = user.as_ref().filter(|user| !user.disabled).and_then(|u| u.password_hash.clone());
     let is_long = login.password.reveal().chars().count() > password::PASSWORD_CHARS_MAX;
     let stored = stored.filter(|_| !is_long && login.name.chars().count() <= NAME_CHARS_MAX);
@@ -112,11 +96,10 @@ pub async fn login(
     let is_right = app.passwords.is_right(attempt, stored).await?;
     let Some(user) = user.filter(|_| is_right) else {
         app.counters.logins_failed.fetch_add(1, Ordering::Relaxed);
-        let keys = [(account_key, by_account), (address_key, by_address)];
         let known =
             app.meta.blocking(move |meta| meta.read(|r| r.user_by_name(&login.name))).await?;
         app.meta
-            .blocking_problem(move |meta| note_failure(meta, known.as_ref(), &keys, time))
+            .blocking_problem(move |meta| note_failure(meta, known.as_ref(), &counts, time))
             .await?;
         app.ledgers.wake();
         return Err(Problem::new(
@@ -126,13 +109,52 @@ pub async fn login(
         )
         .hint("check both; a forgotten password is reset by an owner or admin"));
     };
-    start_session(&app, user, address, account_key, time).await
+    start_session(&app, user, address, time).await
+}
+
+/// What failures are counted against here: the account (at an address it knows, the two together)
+/// and the address.
+fn counts(
+    read: &store::meta::Read<'_>,
+    name: &str,
+    address: IpAddr,
+) -> store::meta::Result<[(String, Attempts); 2]> {
+    let known = lockout::known(name, address);
+    let by_account = match read.counted(&known)? {
+        Some(attempts) => (known, attempts),
+        None => {
+            let account = lockout::account(name);
+            let attempts = read.attempts(&account)?;
+            (account, attempts)
+        }
+    };
+    let address = lockout::address(address);
+    let attempts = read.attempts(&address)?;
+    Ok([by_account, (address, attempts)])
+}
+
+/// Refuses a try that comes too early.
+fn heard(counts: &[(String, Attempts); 2], time: Timestamp) -> Result<(), Problem> {
+    let wait = counts.iter().map(|(_, attempts)| lockout::wait_ms(*attempts, time)).max();
+    match wait {
+        None | Some(0) => Ok(()),
+        Some(wait) => {
+            let secs = u64::try_from((wait + 999) / 1000).unwrap_or(1);
+            Err(Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "login-locked",
+                format!("too many failed logins: the next try is heard in {secs} s"),
+            )
+            .hint("wait; the right password works then")
+            .retry_after(secs))
+        }
+    }
 }
 
 fn note_failure(
     meta: &Meta,
     known: Option<&User>,
-    keys: &[(String, Attempts)],
+    counts: &[(String, Attempts)],
     time: Timestamp,
 ) -> Result<(), Problem> {
     let leaves = match known {
@@ -153,7 +175,7 @@ fn note_failure(
         }
     };
     meta.write(|tx| {
-        for (key, attempts) in keys {
+        for (key, attempts) in counts {
             tx.set_attempts(key, lockout::failed(key, *attempts, time))?;
         }
         tx.attest(&leaves)
@@ -172,7 +194,6 @@ async fn start_session(
     app: &App,
     user: User,
     address: IpAddr,
-    account_key: String,
     time: Timestamp,
 ) -> Result<Response, Problem> {
     let id = session_id()?;
@@ -194,7 +215,10 @@ async fn start_session(
     app.meta
         .blocking(move |meta| {
             meta.write(|tx| {
-                tx.clear_attempts(&account_key)?;
+                tx.clear_attempts(&lockout::account(&user.name))?;
+                let known = Attempts { last: time, ..Attempts::default() };
+                tx.set_attempts(&lockout::known(&user.name, address), known)?;
+                tx.forget_known(time - lockout::KNOWN_MS)?;
                 tx.create_session(&session)?;
                 tx.attest(&login_leaves(&user, LeafKind::Login, "password", time))
             })
@@ -247,30 +271,18 @@ pub async fn password(
         )
         .hint("log in with `POST /api/v1/login` first"));
     };
-    let id = caller.user;
-    let keys = (lockout::account(&caller.name), lockout::address(peer.ip()));
-    let account_key = keys.0.clone();
-    let (user, by_account, by_address) = app
+    let (id, name, address) = (caller.user, caller.name, peer.ip().to_canonical());
+    let (user, counts) = app
         .meta
-        .blocking(move |meta| {
-            meta.read(|r| Ok((r.user(id)?, r.attempts(&keys.0)?, r.attempts(&keys.1)?)))
-        })
+        .blocking(move |meta| meta.read(|read| Ok((read.user(id)?, counts(read, &name, address)?))))
         .await?;
     let time = now();
-    let wait = lockout::wait_ms(by_account, time).max(lockout::wait_ms(by_address, time));
-    if wait > 0 {
-        return Err(Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "login-locked",
-            "too many wrong passwords in a row",
-        )
-        .hint("wait, then try again")
-        .retry_after(u64::try_from((wait + 999) / 1000).unwrap_or(1)));
-    }
+    heard(&counts, time)?;
     let user = user.ok_or_else(|| Problem::not_found("user", id))?;
     if !app.passwords.is_right(body.current, user.password_hash.clone()).await? {
-        let keys = [(account_key, by_account)];
-        app.meta.blocking_problem(move |meta| note_failure(meta, Some(&user), &keys, time)).await?;
+        app.meta
+            .blocking_problem(move |meta| note_failure(meta, Some(&user), &counts, time))
+            .await?;
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "password-wrong",

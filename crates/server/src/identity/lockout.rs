@@ -24,6 +24,15 @@ pub fn account(name: &str) -> String {
     format!("account:{}", schema::sha256(name.to_lowercase().as_bytes()))
 }
 
+/// An account at an address it logged in from before. It has a count of its own, so that an attacker
+/// elsewhere who keeps the account waiting does not keep its owner out (OWASP speaks of device cookies).
+pub fn known(name: &str, from: IpAddr) -> String {
+    format!("known:{}:{}", account(name), address(from))
+}
+
+/// How long an address stays known without a login.
+pub const KNOWN_MS: i64 = 90 * 24 * 3600 * 1000;
+
 /// An IPv6 customer has a /64 at least; one address of it is as good as another.
 pub fn address(address: IpAddr) -> String {
     match address.to_canonical() {
@@ -44,7 +53,7 @@ pub fn wait_ms(attempts: Attempts, now: Timestamp) -> i64 {
 pub fn failed(subject: &str, attempts: Attempts, now: Timestamp) -> Attempts {
     let is_forgotten = now - attempts.last > FORGOTTEN_MS;
     let failures = if is_forgotten { 1 } else { attempts.failures.saturating_add(1) };
-    let free = if subject.starts_with("account:") { FREE_ACCOUNT } else { FREE_ADDRESS };
+    let free = if subject.starts_with("address:") { FREE_ADDRESS } else { FREE_ACCOUNT };
     let wait = match failures.checked_sub(free) {
         None | Some(0) => 0,
         Some(over) => WAIT_FIRST_MS

@@ -43,7 +43,8 @@ pub struct Attempts {
 }
 
 /// Accounts and addresses whose failures are remembered; the oldest go first. An attacker with many
-/// addresses costs us at most this many rows (about 100 bytes each).
+/// addresses costs us at most this many rows (about 100 bytes each). Pairs that logged in before
+/// (`known:`) are few and not pushed out by them.
 const ATTEMPTS_MAX: i64 = 100_000;
 
 const TOKEN: &str = "SELECT id, tenant, prefix, secret_sha256, name, scopes, created_by, created, expires, last_used, revoked FROM tokens";
@@ -77,15 +78,27 @@ impl Read<'_> {
         )
     }
 
-    pub fn attempts(&self, subject: &str) -> Result<Attempts> {
-        let found = self.maybe(
+    /// Whether what `actor` sends under this Idempotency-Key was done before.
+    pub fn has_key(&self, tenant: &TenantId, actor: &str, key: &str) -> Result<bool> {
+        self.one(
+            "SELECT EXISTS (SELECT 1 FROM seen_keys WHERE tenant = ?1 AND actor = ?2 AND key = ?3)",
+            (tenant.as_str(), actor, key),
+        )
+    }
+
+    /// The failures counted against `subject`, if it was ever counted.
+    pub fn counted(&self, subject: &str) -> Result<Option<Attempts>> {
+        self.maybe(
             "SELECT failures, last, locked_until FROM attempts WHERE subject = ?1",
             (subject,),
             |row| {
                 Ok(Attempts { failures: row.get(0)?, last: row.get(1)?, locked_until: row.get(2)? })
             },
-        )?;
-        Ok(found.unwrap_or_default())
+        )
+    }
+
+    pub fn attempts(&self, subject: &str) -> Result<Attempts> {
+        Ok(self.counted(subject)?.unwrap_or_default())
     }
 }
 
@@ -172,10 +185,14 @@ impl Tx<'_> {
              ON CONFLICT DO UPDATE SET failures = excluded.failures, last = excluded.last, locked_until = excluded.locked_until",
             (subject, attempts.failures, attempts.last, attempts.locked_until),
         )?;
-        let over: i64 = self.one("SELECT count(*) - ?1 FROM attempts", (ATTEMPTS_MAX,))?;
+        let over: i64 = self.one(
+            "SELECT count(*) - ?1 FROM attempts WHERE subject NOT LIKE 'known:%'",
+            (ATTEMPTS_MAX,),
+        )?;
         if over > 0 {
             self.run(
-                "DELETE FROM attempts WHERE subject IN (SELECT subject FROM attempts ORDER BY last LIMIT ?1)",
+                "DELETE FROM attempts WHERE subject IN
+                 (SELECT subject FROM attempts WHERE subject NOT LIKE 'known:%' ORDER BY last LIMIT ?1)",
                 (over,),
             )?;
         }
@@ -187,21 +204,27 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes that `actor` sent this Idempotency-Key; `false` when it was seen in the day before.
-    pub fn first_use_of_key(
+    /// Forgets pairs of account and address that have not logged in since `before`.
+    pub fn forget_known(&self, before: Timestamp) -> Result<()> {
+        self.run("DELETE FROM attempts WHERE subject LIKE 'known:%' AND last < ?1", (before,))?;
+        Ok(())
+    }
+
+    /// Notes that what `actor` sent under this Idempotency-Key was done; kept for a day.
+    pub fn note_key(
         &self,
         tenant: &TenantId,
         actor: &str,
         key: &str,
         now: Timestamp,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         const KEPT_MS: i64 = 24 * 3600 * 1000;
         self.run("DELETE FROM seen_keys WHERE time < ?1", (now - KEPT_MS,))?;
-        let added = self.run(
+        self.run(
             "INSERT INTO seen_keys (tenant, actor, key, time) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
             (tenant.as_str(), actor, key, now),
         )?;
-        Ok(added > 0)
+        Ok(())
     }
 }
 
