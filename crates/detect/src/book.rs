@@ -66,6 +66,12 @@ impl Trail {
         }
     }
 
+    /// Takes a name back: who it is turned out to have had no part in this.
+    pub(crate) fn unname(&mut self, kind: EntityKind, value: Option<&str>) {
+        let Some(value) = value else { return };
+        self.others.retain(|(_, other)| other.kind != kind || other.value != value);
+    }
+
     /// Forgets what happened before `horizon`: an old slip is no evidence of today's attack.
     fn forget_before(&mut self, horizon: Timestamp) {
         while self.events.front().is_some_and(|(time, _)| *time < horizon) {

@@ -48,6 +48,12 @@ impl Distinct {
         }
     }
 
+    /// Whether `key` is known to be in it; `false` too once only an estimate is kept.
+    pub(crate) fn contains(&self, key: Key) -> bool {
+        let hash = crate::hash::pair(key, 1);
+        matches!(self, Distinct::Exact(sorted) if sorted.binary_search(&((hash >> 32) as u32)).is_ok())
+    }
+
     pub(crate) fn count(&self) -> u32 {
         match self {
             Distinct::Empty => 0,

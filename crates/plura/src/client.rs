@@ -47,7 +47,12 @@ impl Client {
     }
 
     /// For a server, a token and a certificate that are known.
-    pub fn with(base: &str, token: &str, ca_file: Option<&Path>, tenant: Option<String>) -> Result<Client, Failure> {
+    pub fn with(
+        base: &str,
+        token: &str,
+        ca_file: Option<&Path>,
+        tenant: Option<String>,
+    ) -> Result<Client, Failure> {
         let mut tls = TlsConfig::builder();
         if let Some(file) = ca_file {
             let pem = fs::read(file).map_err(|error| {
@@ -116,9 +121,14 @@ impl Client {
                 .hint("is the server running? `plura doctor` looks further; a self-signed server needs `plura config set --ca-file`")
         })?;
         let status = answer.status().as_u16();
-        let bytes = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(|error| {
-            Failure::new(EXIT_UNREACHABLE, format!("the answer of `{}` broke off: {error}", self.base))
-        })?;
+        let bytes = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(
+            |error| {
+                Failure::new(
+                    EXIT_UNREACHABLE,
+                    format!("the answer of `{}` broke off: {error}", self.base),
+                )
+            },
+        )?;
         if (200..300).contains(&status) { Ok(bytes) } else { Err(refused(status, &bytes)) }
     }
 }
@@ -127,8 +137,9 @@ fn parse(bytes: &[u8]) -> Result<Value, Failure> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(bytes)
-        .map_err(|error| Failure::new(EXIT_UNREACHABLE, format!("the server answered no JSON: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        Failure::new(EXIT_UNREACHABLE, format!("the server answered no JSON: {error}"))
+    })
 }
 
 /// A problem+json (RFC 9457) as a failure with the exit code that fits.
@@ -141,12 +152,15 @@ fn refused(status: u16, bytes: &[u8]) -> Failure {
         409 => EXIT_FOUND,
         _ => EXIT_UNREACHABLE,
     };
-    let message = text("detail").or_else(|| text("title")).unwrap_or_else(|| format!("the server answered {status}"));
+    let message = text("detail")
+        .or_else(|| text("title"))
+        .unwrap_or_else(|| format!("the server answered {status}"));
     let code = text("code").map(|code| format!(" [{code}]")).unwrap_or_default();
     let failure = Failure::new(exit, format!("{message}{code}"));
     match text("hint") {
         Some(hint) => failure.hint(hint),
-        None if status == 401 => failure.hint("the token is unknown or has expired: make a new one with `plura token create`"),
+        None if status == 401 => failure
+            .hint("the token is unknown or has expired: make a new one with `plura token create`"),
         None => failure,
     }
 }

@@ -16,7 +16,9 @@ use std::process::ExitCode;
 /// A sovereign XDR: evidence, reasoning, control and audit on your own machine.
 #[derive(Parser)]
 #[command(name = "plura", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 fine, 1 found or failed the check, 2 usage, 3 bad input, 4 not reachable.")]
+#[command(
+    after_help = "Exit codes: 0 fine, 1 found or failed the check, 2 usage, 3 bad input, 4 not reachable."
+)]
 struct Cli {
     /// How to print: for people, or JSON for programs.
     #[arg(short = 'o', long, global = true, value_enum, default_value_t = Format::Human)]

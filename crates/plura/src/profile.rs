@@ -41,7 +41,9 @@ pub fn load() -> Result<Profile, Failure> {
                 .hint("mend it, or remove it and run `plura config set`")
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Profile::default()),
-        Err(error) => Err(Failure::input(format!("cannot read profile `{}`: {error}", file.display()))),
+        Err(error) => {
+            Err(Failure::input(format!("cannot read profile `{}`: {error}", file.display())))
+        }
     }
 }
 

@@ -56,9 +56,8 @@ mod tests {
 
     #[test]
     fn every_language_has_every_word() {
-        let keys = |language| {
-            table(language).as_object().unwrap().keys().cloned().collect::<Vec<_>>()
-        };
+        let keys =
+            |language| table(language).as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         let english = keys(Language::English);
         assert!(english.len() > 20);
         assert_eq!(english, keys(Language::Korean));

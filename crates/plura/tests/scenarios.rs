@@ -38,19 +38,31 @@ fn every_story_comes_out_as_expected_and_twice_the_same() {
     };
     let quiet = outcome("quiet-week");
     assert!(matches!(quiet["highest_automatic_rung"].as_str(), Some("observe" | "limit")));
-    assert_eq!(quiet["actions"].as_array().unwrap().iter().filter(|a| a["rung"] != "limit").count(), 0);
-    let findings: u64 = quiet["findings"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+    assert_eq!(
+        quiet["actions"].as_array().unwrap().iter().filter(|a| a["rung"] != "limit").count(),
+        0
+    );
+    let findings: u64 =
+        quiet["findings"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
     assert!(findings <= 1, "quiet week: {}", quiet["findings"]);
-    for (name, title) in [
-        ("llm-api-key-theft", "credential-theft"),
-        ("credential-stuffing-to-takeover", "account-takeover"),
-        ("webshell-to-reverse-shell", "reverse-shell"),
-        ("l7-flood", "l7-flood"),
+    for (name, rules) in [
+        ("llm-api-key-theft", &["credential-theft", "action-block"][..]),
+        ("credential-stuffing-to-takeover", &["credential-stuffing", "account-takeover", "action-step-up"]),
+        ("webshell-to-reverse-shell", &["web-shell-upload", "web-shell", "reverse-shell", "action-block"]),
+        ("l7-flood", &["l7-flood", "action-limit"]),
     ] {
         let incidents = outcome(name)["incidents"].as_array().unwrap();
         assert_eq!(incidents.len(), 1, "{name}: one story, one incident");
-        assert_eq!(incidents[0]["title"], title, "{name}");
+        let story: Vec<&str> =
+            incidents[0]["story"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+        for rule in rules {
+            assert!(story.iter().any(|line| line.split(' ').next() == Some(rule)), "{name}: {rule} in {story:?}");
+        }
     }
+    // Whoever did nothing wrong got in, but for the accounts that were broken into.
+    let users = &outcome("l7-flood")["answers"]["users"];
+    assert!(users.get("429").is_none() && users.get("403").is_none(), "{users}");
+    assert_eq!(outcome("llm-api-key-theft")["answers"]["owner"], serde_json::json!({ "200": 4 }));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 use crate::policy::{ApprovalRule, Policy, PolicySet, Scope, Step, TARGETS_MAX, Which};
 use crate::{Hold, Protected, hold};
 use schema::{
-    Action, ActionState, Entity, Finding, Incident, OutcomeResult, Rung, Timestamp, id_from_seed,
+    Action, ActionState, Entity, EntityKind, Finding, Incident, OutcomeResult, Rung, Timestamp,
+    id_from_seed,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -310,6 +311,8 @@ fn targets<'a>(step: &Step, finding: &'a Finding) -> Vec<&'a Entity> {
 
 fn sites(step: &Step, finding: &Finding) -> Vec<String> {
     match step.scope {
+        // A host is a host, whichever of its sites the finding came from.
+        _ if step.target == EntityKind::Device => Vec::new(),
         Scope::Site => finding.site.iter().cloned().collect(),
         Scope::Tenant => Vec::new(),
     }

@@ -13,8 +13,8 @@ pub use crate::handle::Act;
 use detect::{DetectConfig, Detector, GroupConfig, Grouper};
 use respond::{Context, PolicySet, Proposal, Refusal};
 use schema::{
-    Action, ActionState, BlastRadius, Comment, EntityKind, Event, Finding, Incident, IncidentStatus, Restrictions,
-    StepKind, StoryStep, Timestamp,
+    Action, ActionState, BlastRadius, Comment, EntityKind, Event, Finding, Incident,
+    IncidentStatus, Restrictions, StepKind, StoryStep, Timestamp,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -108,7 +108,11 @@ impl Engine {
     ///
     /// The range is the past of the incident, from the policy's horizon up to the first evidence:
     /// what the attack itself did is not somebody who would have been hit.
-    pub fn blast_range(&self, proposal: &Proposal, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+    pub fn blast_range(
+        &self,
+        proposal: &Proposal,
+        now: Timestamp,
+    ) -> Option<(Timestamp, Timestamp)> {
         let until = self.began.get(&proposal.action.incident).copied().unwrap_or(now);
         proposal
             .wants_blast_radius(&self.policies)

@@ -128,7 +128,9 @@ impl Detector {
         }
         let (now, old) = (&source.login.now, &source.login.before);
         let failed_accounts = now.failed.union_count(&old.failed);
-        around.source_failed_accounts = failed_accounts.saturating_sub(u32::from(failed));
+        let is_own = |set: &Distinct| set.contains(account);
+        let own = u32::from(failed || is_own(&now.failed) || is_own(&old.failed));
+        around.source_failed_accounts = failed_accounts.saturating_sub(own);
         let campaign = self.book.is_open(Rule::CredentialStuffing, key, seen.time)
             || self.book.is_open(Rule::PasswordSpraying, key, seen.time);
         around.source_campaign = campaign;
@@ -141,9 +143,11 @@ impl Detector {
             {
                 cell.failed.insert(account);
             }
-            network.login.now.failed.union_count(&network.login.before.failed)
+            let (now, old) = (&network.login.now.failed, &network.login.before.failed);
+            let own = u32::from(failed || now.contains(account) || old.contains(account));
+            now.union_count(old).saturating_sub(own)
         });
-        around.network_failed_accounts = neighbours.unwrap_or(0).saturating_sub(u32::from(failed));
+        around.network_failed_accounts = neighbours.unwrap_or(0);
         let Some(source) = self.sources.get_mut(key) else { return };
         let (now, old) = (&source.login.now, &source.login.before);
 
@@ -293,6 +297,16 @@ impl Detector {
                     ACCOUNTS_MAX,
                 );
             }
+        }
+        if !failed && !company && before.0 > 0 {
+            // Somebody mistyped and got in, from where nobody else failed: no part of a campaign.
+            let trail = self.book.trail(
+                Rule::CredentialStuffing,
+                key,
+                seen.time,
+                config.site_window_secs * 2,
+            );
+            trail.unname(EntityKind::Address, seen.event.src_ip.as_deref());
         }
         let (now, old) = (&site.login.now, &site.login.before);
         let (attempts, failures, singles) =

@@ -111,7 +111,10 @@ fn ask_reason(verb: &str) -> Result<String, Failure> {
         .map_err(|error| Failure::input(format!("cannot read the reason: {error}")))?;
     let reason = line.trim().to_owned();
     if reason.is_empty() {
-        return Err(Failure::new(crate::output::EXIT_USAGE, "nothing was done: no reason was given"));
+        return Err(Failure::new(
+            crate::output::EXIT_USAGE,
+            "nothing was done: no reason was given",
+        ));
     }
     Ok(reason)
 }
@@ -129,9 +132,12 @@ pub fn full_id(context: &Context, nouns: &str, start: &str) -> Result<String, Fa
         .collect();
     match ids.as_slice() {
         [one] => Ok(one.clone()),
-        [] => Err(Failure::input(format!("no id among the newest 200 {nouns} begins or ends with `{start}`"))
-            .hint(format!("`plura {} list` shows them", nouns.trim_end_matches('s')))),
-        many => Err(Failure::input(format!("`{start}` fits {} {nouns}", many.len())).hint("write more of the id")),
+        [] => Err(Failure::input(format!(
+            "no id among the newest 200 {nouns} begins or ends with `{start}`"
+        ))
+        .hint(format!("`plura {} list` shows them", nouns.trim_end_matches('s')))),
+        many => Err(Failure::input(format!("`{start}` fits {} {nouns}", many.len()))
+            .hint("write more of the id")),
     }
 }
 
@@ -159,8 +165,16 @@ pub fn listed(actions: &[Value]) -> String {
             ]
         })
         .collect();
-    let head = ["label-id", "label-time", "label-rung", "label-who", "label-state", "label-until", "label-reason"]
-        .map(word);
+    let head = [
+        "label-id",
+        "label-time",
+        "label-rung",
+        "label-who",
+        "label-state",
+        "label-until",
+        "label-reason",
+    ]
+    .map(word);
     table(&head.each_ref().map(String::as_str), rows)
 }
 
@@ -184,7 +198,11 @@ fn show(context: &Context, action: &Value) {
         ));
     }
     if let Some(approval) = action.get("approval").filter(|a| !a.is_null()) {
-        say(&format!("  approval  {} until {}", text(approval, "/code"), time(approval, "/deadline")));
+        say(&format!(
+            "  approval  {} until {}",
+            text(approval, "/code"),
+            time(approval, "/deadline")
+        ));
     }
     for change in list(action, "/history") {
         say(&crate::output::printable(&format!(

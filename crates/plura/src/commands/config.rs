@@ -68,7 +68,9 @@ pub fn run(context: &Context, command: ConfigCommand) -> Result<ExitCode, Failur
 
 fn read_token(file: &PathBuf) -> Result<String, Failure> {
     let mut text = String::new();
-    let cannot = |error: std::io::Error| Failure::input(format!("cannot read token `{}`: {error}", file.display()));
+    let cannot = |error: std::io::Error| {
+        Failure::input(format!("cannot read token `{}`: {error}", file.display()))
+    };
     if file.as_os_str() == "-" {
         std::io::stdin().read_to_string(&mut text).map_err(cannot)?;
     } else {
@@ -76,7 +78,8 @@ fn read_token(file: &PathBuf) -> Result<String, Failure> {
     }
     let token = text.trim().to_owned();
     if token.is_empty() {
-        return Err(Failure::input(format!("`{}` is empty", file.display())).hint("it should hold one API token"));
+        return Err(Failure::input(format!("`{}` is empty", file.display()))
+            .hint("it should hold one API token"));
     }
     Ok(token)
 }

@@ -63,7 +63,9 @@ fn profile_check() -> Check {
     let at = profile::path().map(|file| file.display().to_string());
     match (profile::load(), at) {
         (Ok(profile), Ok(file)) if profile.server.is_some() => fine("profile", file),
-        (Ok(_), Ok(file)) => fine("profile", format!("none at {file}; PLURA_SERVER and PLURA_TOKEN are used")),
+        (Ok(_), Ok(file)) => {
+            fine("profile", format!("none at {file}; PLURA_SERVER and PLURA_TOKEN are used"))
+        }
         (Err(failure), _) | (_, Err(failure)) => bad("profile", &failure),
     }
 }
@@ -92,7 +94,14 @@ fn health_checks(health: &Value) -> Vec<Check> {
         });
     }
     for gateway in list(health, "/gateways") {
-        checks.push(fine("gateway", format!("{} enforces version {}", text(gateway, "/id"), text(gateway, "/applied_version"))));
+        checks.push(fine(
+            "gateway",
+            format!(
+                "{} enforces version {}",
+                text(gateway, "/id"),
+                text(gateway, "/applied_version")
+            ),
+        ));
     }
     checks
 }

@@ -104,20 +104,27 @@ fn bar(bytes: u64, format: Format) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(bytes);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}") {
+    if let Ok(style) = ProgressStyle::with_template(
+        "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} {wide_msg}",
+    ) {
         bar.set_style(style);
     }
     bar
 }
 
 fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    let cannot = |error: std::io::Error| Failure::input(format!("cannot read `{}`: {error}", path.display()));
+    let cannot = |error: std::io::Error| {
+        Failure::input(format!("cannot read `{}`: {error}", path.display()))
+    };
     if !fs::metadata(path).map_err(cannot)?.is_dir() {
         files.push(path.to_owned());
         return Ok(());
     }
     if depth >= DEPTH_MAX {
-        return Err(Failure::input(format!("`{}` is more than {DEPTH_MAX} folders deep", path.display())));
+        return Err(Failure::input(format!(
+            "`{}` is more than {DEPTH_MAX} folders deep",
+            path.display()
+        )));
     }
     for entry in fs::read_dir(path).map_err(cannot)? {
         collect(&entry.map_err(cannot)?.path(), depth + 1, files)?;
@@ -125,8 +132,16 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Fa
     Ok(())
 }
 
-fn send_file(client: &Client, args: &ImportArgs, file: &Path, progress: &ProgressBar, totals: &mut Totals) -> Result<(), Failure> {
-    let cannot = |error: std::io::Error| Failure::input(format!("cannot read `{}`: {error}", file.display()));
+fn send_file(
+    client: &Client,
+    args: &ImportArgs,
+    file: &Path,
+    progress: &ProgressBar,
+    totals: &mut Totals,
+) -> Result<(), Failure> {
+    let cannot = |error: std::io::Error| {
+        Failure::input(format!("cannot read `{}`: {error}", file.display()))
+    };
     let opened = progress.wrap_read(File::open(file).map_err(cannot)?);
     let mut reader: Box<dyn BufRead> = match file.extension().and_then(|e| e.to_str()) {
         Some("gz") => Box::new(BufReader::new(flate2::read::MultiGzDecoder::new(opened))),

@@ -71,18 +71,23 @@ pub fn run(context: &Context, command: IncidentCommand) -> Result<ExitCode, Fail
                     "findings": list(&findings, "/items"),
                     "actions": list(&actions, "/items"),
                 })),
-                Format::Human => tell(&incident, list(&findings, "/items"), list(&actions, "/items")),
+                Format::Human => {
+                    tell(&incident, list(&findings, "/items"), list(&actions, "/items"))
+                }
             }
         }
         IncidentCommand::Set { id, status, assignee, classification } => {
             let id = full_id(context, "incidents", &id)?;
             let mut change = json!({});
-            for (name, value) in [("status", status), ("assignee", assignee), ("classification", classification)] {
+            for (name, value) in
+                [("status", status), ("assignee", assignee), ("classification", classification)]
+            {
                 if let (Some(fields), Some(value)) = (change.as_object_mut(), value) {
                     fields.insert(name.to_owned(), Value::String(value));
                 }
             }
-            let bytes = client.send("PATCH", &format!("/api/v1/incidents/{id}"), Body::Json(&change))?;
+            let bytes =
+                client.send("PATCH", &format!("/api/v1/incidents/{id}"), Body::Json(&change))?;
             let incident: Value = serde_json::from_slice(&bytes).unwrap_or_default();
             match context.format {
                 Format::Json => say_json(&incident),
@@ -96,10 +101,20 @@ pub fn run(context: &Context, command: IncidentCommand) -> Result<ExitCode, Fail
         }
         IncidentCommand::Export { id, to } => {
             let id = full_id(context, "incidents", &id)?;
-            let bytes = client.send("POST", &format!("/api/v1/incidents/{id}/export"), Body::Json(&json!({})))?;
-            std::fs::write(&to, &bytes)
-                .map_err(|error| Failure::input(format!("cannot write `{}`: {error}", to.display())))?;
-            say(&format!("written to {} ({} bytes); check it with `plura verify {}`", to.display(), bytes.len(), to.display()));
+            let bytes = client.send(
+                "POST",
+                &format!("/api/v1/incidents/{id}/export"),
+                Body::Json(&json!({})),
+            )?;
+            std::fs::write(&to, &bytes).map_err(|error| {
+                Failure::input(format!("cannot write `{}`: {error}", to.display()))
+            })?;
+            say(&format!(
+                "written to {} ({} bytes); check it with `plura verify {}`",
+                to.display(),
+                bytes.len(),
+                to.display()
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -122,7 +137,9 @@ fn incidents(items: &[Value]) -> String {
             ]
         })
         .collect();
-    let head = ["label-id", "label-time", "label-severity", "label-status", "label-what", "label-who"].map(word);
+    let head =
+        ["label-id", "label-time", "label-severity", "label-status", "label-what", "label-who"]
+            .map(word);
     table(&head.each_ref().map(String::as_str), rows)
 }
 
@@ -143,7 +160,11 @@ fn tell(incident: &Value, findings: &[Value], actions: &[Value]) {
         };
         let who = joined(step, "/entities");
         let who: String = printable(&who).chars().take(110).collect();
-        say(&format!("  {}  {}{attack}\n      {who}", time(step, "/time"), word(&text(step, "/code"))));
+        say(&format!(
+            "  {}  {}{attack}\n      {who}",
+            time(step, "/time"),
+            word(&text(step, "/code"))
+        ));
     }
     say(&format!("\n{}", word("label-findings")));
     for finding in findings {
@@ -159,7 +180,9 @@ fn tell(incident: &Value, findings: &[Value], actions: &[Value]) {
         if let Some(numbers) = finding.get("numbers").and_then(Value::as_object) {
             let shown: Vec<String> = numbers
                 .iter()
-                .map(|(name, value)| format!("{name}={}", value.as_f64().map_or_else(|| value.to_string(), rounded)))
+                .map(|(name, value)| {
+                    format!("{name}={}", value.as_f64().map_or_else(|| value.to_string(), rounded))
+                })
                 .collect();
             say(&format!("      {}", shown.join("  ")));
         }
@@ -167,14 +190,28 @@ fn tell(incident: &Value, findings: &[Value], actions: &[Value]) {
     }
     say(&format!("\n{}\n{}", word("label-actions"), listed(actions)));
     for comment in list(incident, "/comments") {
-        say(&printable(&format!("  {}  {}: {}", time(comment, "/time"), text(comment, "/author"), text(comment, "/text"))));
+        say(&printable(&format!(
+            "  {}  {}: {}",
+            time(comment, "/time"),
+            text(comment, "/author"),
+            text(comment, "/text")
+        )));
     }
     let waiting = actions.iter().find(|a| text(a, "/state") == "awaiting-approval");
-    let in_force = actions.iter().find(|a| matches!(text(a, "/state").as_str(), "active" | "pending"));
+    let in_force =
+        actions.iter().find(|a| matches!(text(a, "/state").as_str(), "active" | "pending"));
     if let Some(action) = waiting {
-        say(&format!("\n{}: plura action approve {}", word("label-next"), short(&text(action, "/id"))));
+        say(&format!(
+            "\n{}: plura action approve {}",
+            word("label-next"),
+            short(&text(action, "/id"))
+        ));
     } else if let Some(action) = in_force {
-        say(&format!("\n{}: plura action undo {} --reason \"…\"", word("label-next"), short(&text(action, "/id"))));
+        say(&format!(
+            "\n{}: plura action undo {} --reason \"…\"",
+            word("label-next"),
+            short(&text(action, "/id"))
+        ));
     }
 }
 

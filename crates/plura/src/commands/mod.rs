@@ -39,7 +39,10 @@ pub fn text(value: &Value, pointer: &str) -> String {
 
 /// The time at a JSON pointer (milliseconds) as RFC 3339.
 pub fn time(value: &Value, pointer: &str) -> String {
-    value.pointer(pointer).and_then(Value::as_i64).map_or_else(|| "-".to_owned(), schema::format_time)
+    value
+        .pointer(pointer)
+        .and_then(Value::as_i64)
+        .map_or_else(|| "-".to_owned(), schema::format_time)
 }
 
 /// The list at a JSON pointer.
@@ -59,7 +62,10 @@ pub fn query_string(parts: &[(&str, Option<String>)]) -> String {
         .iter()
         .filter_map(|(name, value)| {
             let value = value.as_deref()?;
-            Some(format!("{name}={}", percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC)))
+            Some(format!(
+                "{name}={}",
+                percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC)
+            ))
         })
         .collect();
     if set.is_empty() { String::new() } else { format!("?{}", set.join("&")) }

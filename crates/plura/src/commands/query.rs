@@ -23,17 +23,21 @@ pub fn run(context: &Context, args: &QueryArgs) -> Result<ExitCode, Failure> {
         let rows = schema::COLUMNS.iter();
         match context.format {
             Format::Json => say_json(
-                &rows.map(|c| json!({ "name": c.name, "path": c.path, "doc": c.doc.trim() })).collect::<Vec<_>>(),
+                &rows
+                    .map(|c| json!({ "name": c.name, "path": c.path, "doc": c.doc.trim() }))
+                    .collect::<Vec<_>>(),
             ),
             Format::Human => say(&table(
                 &["column", "OCSF path", "meaning"],
-                rows.map(|c| vec![c.name.to_owned(), c.path.to_owned(), c.doc.trim().to_owned()]).collect(),
+                rows.map(|c| vec![c.name.to_owned(), c.path.to_owned(), c.doc.trim().to_owned()])
+                    .collect(),
             )),
         }
         return Ok(ExitCode::SUCCESS);
     }
     let sql = args.sql.as_deref().unwrap_or_default();
-    let answer = context.client()?.post("/api/v1/query", &json!({ "sql": sql, "limit": args.limit }))?;
+    let answer =
+        context.client()?.post("/api/v1/query", &json!({ "sql": sql, "limit": args.limit }))?;
     match context.format {
         Format::Json => say_json(&answer),
         Format::Human => {

@@ -52,9 +52,9 @@ pub fn server(args: ServerArgs) -> Result<ExitCode, Failure> {
     let data = config.data.clone();
     runtime()?.block_on(async move {
         let tuning = config.tuning().map_err(|faults| wrong(&faults))?;
-        let running = server::start(config, tuning)
-            .await
-            .map_err(|error| Failure::new(EXIT_UNREACHABLE, format!("the server cannot start: {error}")))?;
+        let running = server::start(config, tuning).await.map_err(|error| {
+            Failure::new(EXIT_UNREACHABLE, format!("the server cannot start: {error}"))
+        })?;
         say(&format!("plura server ready at https://{}", running.address));
         say(&format!("certificate  {}", data.join("tls").display()));
         if let Some(password) = &running.one_time_password {
@@ -83,7 +83,8 @@ pub fn gateway(args: GatewayArgs) -> Result<ExitCode, Failure> {
     say(&format!("metrics and health on http://{}", handle.admin_addr()));
     runtime()?.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};
-        let cannot = |error: std::io::Error| Failure::input(format!("cannot wait for signals: {error}"));
+        let cannot =
+            |error: std::io::Error| Failure::input(format!("cannot wait for signals: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
@@ -123,7 +124,11 @@ pub fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("PLURA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let done = if std::io::stderr().is_terminal() { builder.try_init() } else { builder.json().try_init() };
+    let done = if std::io::stderr().is_terminal() {
+        builder.try_init()
+    } else {
+        builder.json().try_init()
+    };
     // A second call (the demo starts both halves) keeps the first subscriber.
     drop(done);
 }

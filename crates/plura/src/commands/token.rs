@@ -28,8 +28,10 @@ pub fn run(context: &Context, command: TokenCommand) -> Result<ExitCode, Failure
     let client = context.client()?;
     match command {
         TokenCommand::Create { name, scopes, days } => {
-            let answer = client
-                .post("/api/v1/tokens", &json!({ "name": name, "scopes": scopes, "expires_in_days": days }))?;
+            let answer = client.post(
+                "/api/v1/tokens",
+                &json!({ "name": name, "scopes": scopes, "expires_in_days": days }),
+            )?;
             match context.format {
                 Format::Json => say_json(&answer),
                 Format::Human => say(&text(&answer, "/token")),
@@ -42,7 +44,15 @@ pub fn run(context: &Context, command: TokenCommand) -> Result<ExitCode, Failure
                 Format::Human => {
                     let rows = list(&answer, "/items")
                         .iter()
-                        .map(|t| vec![text(t, "/id"), text(t, "/name"), joined(t, "/scopes"), time(t, "/expires"), time(t, "/last_used")])
+                        .map(|t| {
+                            vec![
+                                text(t, "/id"),
+                                text(t, "/name"),
+                                joined(t, "/scopes"),
+                                time(t, "/expires"),
+                                time(t, "/last_used"),
+                            ]
+                        })
                         .collect();
                     say(&table(&["id", "name", "scopes", "expires", "last used"], rows));
                 }

@@ -34,5 +34,9 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Failure> {
             Format::Json => cli::Output::Json,
         },
     };
-    Ok(ExitCode::from(cli::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())))
+    Ok(ExitCode::from(cli::run(
+        &args,
+        &mut std::io::stdout().lock(),
+        &mut std::io::stderr().lock(),
+    )))
 }

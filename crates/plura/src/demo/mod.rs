@@ -87,24 +87,38 @@ async fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let stories = stories(&args.scenarios)?;
     let began = Instant::now();
 
-    let config = server::Config { listen: args.listen, data: data.join("server"), ..server::Config::default() };
+    let config = server::Config {
+        listen: args.listen,
+        data: data.join("server"),
+        ..server::Config::default()
+    };
     let server = server::start(config, tuning()).await.map_err(|error| {
         Failure::new(EXIT_UNREACHABLE, format!("the server cannot start: {error}"))
             .hint("choose other addresses with --listen and --gateway")
     })?;
     let ready_ms = began.elapsed().as_millis();
-    let tenant: TenantId = "default".parse().map_err(|error: schema::InvalidTenant| Failure::input(error.to_string()))?;
+    let tenant: TenantId = "default"
+        .parse()
+        .map_err(|error: schema::InvalidTenant| Failure::input(error.to_string()))?;
     let problem = |problem: server::problem::Problem| Failure::input(problem.to_string());
     let changed = local::set_mode(&server.app.meta, &tenant, Mode::Enforce).map_err(problem)?;
     server.app.pipeline.tenant_changed(changed).await.map_err(problem)?;
     let cli_token = local::issue_token(
-        &server.app.meta, &tenant, "demo command line",
-        &[Scope::Query, Scope::Act, Scope::Audit, Scope::Intake, Scope::Reveal], TOKEN_DAYS,
+        &server.app.meta,
+        &tenant,
+        "demo command line",
+        &[Scope::Query, Scope::Act, Scope::Audit, Scope::Intake, Scope::Reveal],
+        TOKEN_DAYS,
     )
     .map_err(problem)?;
-    let gateway_token =
-        local::issue_token(&server.app.meta, &tenant, "demo gateway", &[Scope::Gateway, Scope::Intake], TOKEN_DAYS)
-            .map_err(problem)?;
+    let gateway_token = local::issue_token(
+        &server.app.meta,
+        &tenant,
+        "demo gateway",
+        &[Scope::Gateway, Scope::Intake],
+        TOKEN_DAYS,
+    )
+    .map_err(problem)?;
     server.app.ledgers.wake();
 
     let shop = upstream::serve(Shop::new(began.elapsed().as_nanos() as u64))
@@ -126,7 +140,9 @@ async fn demo(args: &DemoArgs) -> Result<(), Failure> {
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(delay)).await;
             let _ = news.send(News::Began { story: name.clone() }).await;
-            if let Err(error) = players::play_story(name.clone(), script, speed, address, news.clone()).await {
+            if let Err(error) =
+                players::play_story(name.clone(), script, speed, address, news.clone()).await
+            {
                 let _ = news.send(News::Failed { story: name, error }).await;
             }
         });
@@ -183,8 +199,11 @@ fn fresh_folder(asked: Option<PathBuf>) -> Result<PathBuf, Failure> {
         let is_ours = folder.join(MARK).is_file();
         let is_empty = fs::read_dir(&folder).map_err(cannot)?.next().is_none();
         if !is_ours && !is_empty {
-            return Err(Failure::input(format!("`{}` holds something that is not a demo's", folder.display()))
-                .hint("name an empty folder with --data"));
+            return Err(Failure::input(format!(
+                "`{}` holds something that is not a demo's",
+                folder.display()
+            ))
+            .hint("name an empty folder with --data"));
         }
         fs::remove_dir_all(&folder).map_err(cannot)?;
     }
@@ -231,7 +250,11 @@ fn ordinary_life() -> Script {
 }
 
 /// The past eight days go through the gateway's own capture and the server's own intake.
-async fn learn_the_past(server: &RunningServer, tenant: &TenantId, key: &Secret) -> Result<usize, Failure> {
+async fn learn_the_past(
+    server: &RunningServer,
+    tenant: &TenantId,
+    key: &Secret,
+) -> Result<usize, Failure> {
     let script = ordinary_life();
     let keys = Keys::parse(key).map_err(|error| Failure::input(error.to_string()))?;
     let events = tokio::task::spawn_blocking(move || -> Result<Vec<Event>, String> {
@@ -310,7 +333,8 @@ fn private_file(file: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn random_key() -> Result<Secret, Failure> {
-    let bytes: [u8; 32] = server::identity::secrets::random().map_err(|p| Failure::input(p.to_string()))?;
+    let bytes: [u8; 32] =
+        server::identity::secrets::random().map_err(|p| Failure::input(p.to_string()))?;
     Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
 }
 
@@ -324,7 +348,9 @@ fn write_profile(server: &RunningServer, data: &Path, token: &Secret) -> Result<
     };
     let usual = profile::path()?;
     let is_free = match profile::load() {
-        Ok(known) => known == Profile::default() || known.ca_file.is_some_and(|file| file.starts_with(data)),
+        Ok(known) => {
+            known == Profile::default() || known.ca_file.is_some_and(|file| file.starts_with(data))
+        }
         Err(_) => false,
     };
     let file = if is_free { usual } else { data.join("profile.json") };
@@ -365,7 +391,8 @@ async fn ship_logs(
 ) -> Result<(), Failure> {
     let source = format!("{story}-logs");
     let certificate = server.app.config.data.join("tls/cert.pem");
-    let (base, token, text) = (format!("https://{}", server.address), token.clone(), text.to_owned());
+    let (base, token, text) =
+        (format!("https://{}", server.address), token.clone(), text.to_owned());
     let query = crate::commands::query_string(&[
         ("source", Some(source)),
         ("format", Some(format.to_owned())),
@@ -406,7 +433,8 @@ impl Board {
         use crate::words::word;
         let at = began.elapsed().as_secs();
         let read = server.app.meta.read(|read| {
-            let incidents = read.incidents(tenant, &IncidentFilter { limit: 100, ..IncidentFilter::default() })?;
+            let incidents = read
+                .incidents(tenant, &IncidentFilter { limit: 100, ..IncidentFilter::default() })?;
             Ok((incidents, read.live_actions(tenant)?))
         });
         let Ok((incidents, actions)) = read else { return };
@@ -427,7 +455,8 @@ impl Board {
         if self.told.is_none_or(|told| told.elapsed() >= COUNTS_EVERY) && !self.answers.is_empty() {
             self.told = Some(Instant::now());
             for ((story, label), counts) in &self.answers {
-                let counts: Vec<String> = counts.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+                let counts: Vec<String> =
+                    counts.iter().map(|(status, count)| format!("{status}: {count}")).collect();
                 self.note(&format!("{at:4} s  answers   {story} / {label}: {}", counts.join(", ")));
             }
         }

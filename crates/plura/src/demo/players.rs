@@ -39,12 +39,17 @@ pub async fn play_story(
     news: mpsc::Sender<News>,
 ) -> Result<(), String> {
     let zero = schema::parse_time(&script.zero).ok_or("`zero` is not a time")?;
-    let all = turns(&Script { history: Default::default(), traffic: Default::default(), ..script.clone() })?;
+    let all = turns(&Script {
+        history: Default::default(),
+        traffic: Default::default(),
+        ..script.clone()
+    })?;
     let scenes: Vec<Turn> =
         all.into_iter().take_while(|turn| !matches!(turn.what, What::Human(_))).collect();
     let first = scenes.first().map_or(zero, |turn| turn.time);
     let started = Instant::now();
-    let live_zero = jiff::Timestamp::now().as_millisecond() - ((first - zero) as f64 / speed) as i64;
+    let live_zero =
+        jiff::Timestamp::now().as_millisecond() - ((first - zero) as f64 / speed) as i64;
     let player = Player::new(gateway);
     let slots = Arc::new(tokio::sync::Semaphore::new(UNDER_WAY_MAX));
     for turn in scenes {
@@ -58,7 +63,8 @@ pub async fn play_story(
                 let going = tokio::spawn(async move {
                     let status = player.say(&said).await;
                     drop(slot);
-                    let _ = news.send(News::Answer { story: name, label: said.label, status }).await;
+                    let _ =
+                        news.send(News::Answer { story: name, label: said.label, status }).await;
                 });
                 // Whoever has cookies does one thing after the other.
                 if has_jar {
@@ -70,7 +76,12 @@ pub async fn play_story(
                 let text = std::fs::read_to_string(&file)
                     .map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
                 let text = stamp_log(&text, live_zero, speed)?;
-                let sent = News::Logs { story: name.clone(), text, format: logs.format, device: logs.device };
+                let sent = News::Logs {
+                    story: name.clone(),
+                    text,
+                    format: logs.format,
+                    device: logs.device,
+                };
                 let _ = news.send(sent).await;
             }
             What::Human(_) => {}
@@ -81,7 +92,11 @@ pub async fn play_story(
 }
 
 /// Ordinary life from now on, in its own rhythm, until the process ends.
-pub async fn live(script: Script, gateway: SocketAddr, news: mpsc::Sender<News>) -> Result<(), String> {
+pub async fn live(
+    script: Script,
+    gateway: SocketAddr,
+    news: mpsc::Sender<News>,
+) -> Result<(), String> {
     let player = Player::new(gateway);
     let started = Instant::now();
     let turns = turns(&script)?;
@@ -93,7 +108,9 @@ pub async fn live(script: Script, gateway: SocketAddr, news: mpsc::Sender<News>)
             let (player, news) = (player.clone(), news.clone());
             tokio::spawn(async move {
                 let status = player.say(&said).await;
-                let _ = news.send(News::Answer { story: "users".into(), label: said.label, status }).await;
+                let _ = news
+                    .send(News::Answer { story: "users".into(), label: said.label, status })
+                    .await;
             });
         }
     }
@@ -146,7 +163,8 @@ impl Player {
         let jars = self.jars.lock().unwrap_or_else(PoisonError::into_inner);
         let jar = said.jar.as_ref().and_then(|jar| jars.get(jar));
         if let Some(jar) = jar.filter(|jar| !jar.is_empty()) {
-            let pairs: Vec<String> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let pairs: Vec<String> =
+                jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request = request.header("cookie", pairs.join("; "));
         }
         request.body(Full::new(Bytes::from(body.clone()))).ok()

@@ -36,7 +36,12 @@ fn differ(place: &str, expected: &Value, came: &Value, differences: &mut Vec<Str
     match (expected, came) {
         (Value::Object(a), Value::Object(b)) => {
             for (name, value) in a {
-                differ(&format!("{place}/{name}"), value, b.get(name).unwrap_or(&Value::Null), differences);
+                differ(
+                    &format!("{place}/{name}"),
+                    value,
+                    b.get(name).unwrap_or(&Value::Null),
+                    differences,
+                );
             }
             for (name, value) in b.iter().filter(|(name, _)| !a.contains_key(*name)) {
                 differences.push(format!("{place}/{name}: expected nothing, came {value}"));
@@ -63,7 +68,11 @@ mod tests {
         differ("", &json!({"a": [1, 2], "b": 3}), &json!({"a": [1, 5], "c": 4}), &mut found);
         assert_eq!(
             found,
-            ["/a/1: expected 2, came 5", "/b: expected 3, came null", "/c: expected nothing, came 4"]
+            [
+                "/a/1: expected 2, came 5",
+                "/b: expected 3, came null",
+                "/c: expected nothing, came 4"
+            ]
         );
     }
 }

@@ -75,7 +75,8 @@ fn run_all(context: &Context, args: &RunArgs) -> Result<ExitCode, Failure> {
     for name in &names {
         let folder = args.folder.join(name);
         let script = read(&folder)?;
-        let outcome = play::play(&script).map_err(|error| Failure::input(format!("scenario `{name}`: {error}")))?;
+        let outcome = play::play(&script)
+            .map_err(|error| Failure::input(format!("scenario `{name}`: {error}")))?;
         let file = folder.join("expected.json");
         if args.bless {
             expect::write(&file, &outcome)?;
@@ -92,7 +93,9 @@ fn run_all(context: &Context, args: &RunArgs) -> Result<ExitCode, Failure> {
         stories.push(json!({ "name": name, "passed": passed, "differences": differences, "outcome": outcome }));
     }
     match context.format {
-        Format::Json => say_json(&json!({ "passed": names.len() - failed, "total": names.len(), "stories": stories })),
+        Format::Json => say_json(
+            &json!({ "passed": names.len() - failed, "total": names.len(), "stories": stories }),
+        ),
         Format::Human => say(&format!("{} passed, {failed} failed", names.len() - failed)),
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })

@@ -6,7 +6,8 @@ use crate::shop::{Request, Response, Shop};
 use gateway::config::SiteConfig;
 use gateway::enforce::{Enforcer, Pattern, RequestKeys, Verdict};
 use gateway::evidence::{
-    CapturedBody, Enforced, Exchange, Keys, RequestHead, Scheme, SessionBook, Site, observe, request_keys,
+    CapturedBody, Enforced, Exchange, Keys, RequestHead, Scheme, SessionBook, Site, observe,
+    request_keys,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use normalize::{Parser, Source};
@@ -57,8 +58,8 @@ pub struct Stage {
 
 impl Capture {
     pub fn new(gateway: &str, keys: Keys) -> Result<Capture, String> {
-        let configs: Vec<SiteConfig> =
-            serde_saphyr::from_str(SITES).map_err(|error| format!("scenarios/site/sites.yaml: {error}"))?;
+        let configs: Vec<SiteConfig> = serde_saphyr::from_str(SITES)
+            .map_err(|error| format!("scenarios/site/sites.yaml: {error}"))?;
         let mut sites = Vec::new();
         for config in configs {
             let site = Site::compile(&config.name, &config.evidence()).map_err(|wrong| {
@@ -72,7 +73,13 @@ impl Capture {
                 .collect();
             sites.push(Guarded { config, site, open });
         }
-        Ok(Capture { sites, keys, book: SessionBook::default(), gateway: Arc::from(gateway), sequence: 0 })
+        Ok(Capture {
+            sites,
+            keys,
+            book: SessionBook::default(),
+            gateway: Arc::from(gateway),
+            sequence: 0,
+        })
     }
 
     fn guarded(&self, host: &str) -> Result<&Guarded, String> {
@@ -127,7 +134,11 @@ impl Stage {
             response_body: CapturedBody::whole(response.body.clone()),
             finished: now + 12,
             upstream: held.is_none().then(|| "127.0.0.1:9000".to_owned()),
-            enforced: held.map(|cause| Enforced { rung: cause.rung, action: cause.action, reason: cause.reason }),
+            enforced: held.map(|cause| Enforced {
+                rung: cause.rung,
+                action: cause.action,
+                reason: cause.reason,
+            }),
             error: None,
         };
         self.capture.sequence += 1;
@@ -147,7 +158,8 @@ impl Stage {
         let mut request = said.request.clone();
         let jar = said.jar.as_ref().and_then(|jar| self.jars.get(jar));
         if let Some(jar) = jar.filter(|jar| !jar.is_empty()) {
-            let pairs: Vec<String> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let pairs: Vec<String> =
+                jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request.headers.push(("cookie".to_owned(), pairs.join("; ")));
         }
         request
@@ -170,7 +182,10 @@ fn head(request: &Request, from: &str, now: Timestamp) -> Result<RequestHead, St
         client_ip: from.parse::<IpAddr>().map_err(|_| format!("`{from}` is not an address"))?,
         client_port: 40_000,
         scheme: Scheme::Https,
-        method: request.method.parse().map_err(|_| format!("`{}` is not a method", request.method))?,
+        method: request
+            .method
+            .parse()
+            .map_err(|_| format!("`{}` is not a method", request.method))?,
         path: request.path.clone(),
         query: request.query.clone(),
         host: request.host.clone(),
@@ -313,13 +328,21 @@ impl Run {
         Ok(())
     }
 
-    fn logs(&mut self, script: &Script, logs: &super::script::Logs, now: Timestamp) -> Result<(), String> {
+    fn logs(
+        &mut self,
+        script: &Script,
+        logs: &super::script::Logs,
+        now: Timestamp,
+    ) -> Result<(), String> {
         let file = script.folder.join(&logs.logs);
         let text = std::fs::read_to_string(&file)
             .map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
         let source = Source {
             name: logs.logs.clone(),
-            format: logs.format.parse().map_err(|error: normalize::UnknownFormat| error.to_string())?,
+            format: logs
+                .format
+                .parse()
+                .map_err(|error: normalize::UnknownFormat| error.to_string())?,
             device: logs.device.clone(),
             site: None,
             utc_offset_secs: 0,
@@ -366,7 +389,8 @@ impl Run {
             for proposal in considered.proposals {
                 let blast = self.engine.blast_range(&proposal, now).map(|(since, until)| {
                     let target = proposal.action.target.clone();
-                    let mut counter = BlastCounter::new(target.clone(), proposal.action.sites.clone(), since);
+                    let mut counter =
+                        BlastCounter::new(target.clone(), proposal.action.sites.clone(), since);
                     for event in self.past.iter().filter(|e| e.time >= since && e.time < until) {
                         if event.entity(target.kind) == Some(target.value.as_str()) {
                             counter.count(event);
@@ -391,7 +415,9 @@ impl Run {
         let zero = self.zero;
         let mut findings = BTreeMap::new();
         for finding in self.findings.values() {
-            *findings.entry(format!("{} {}", finding.rule, finding.severity.as_str())).or_default() += 1;
+            *findings
+                .entry(format!("{} {}", finding.rule, finding.severity.as_str()))
+                .or_default() += 1;
         }
         let mut incidents: Vec<&Incident> = self.engine.incidents().collect();
         incidents.sort_by_key(|incident| (incident.opened, incident.id));
@@ -405,7 +431,11 @@ impl Run {
             .unwrap_or(Rung::Observe);
         Outcome {
             events: self.past.len() as u64,
-            incidents: incidents.into_iter().filter(|i| i.status.is_open()).map(|i| described(i, zero)).collect(),
+            incidents: incidents
+                .into_iter()
+                .filter(|i| i.status.is_open())
+                .map(|i| described(i, zero))
+                .collect(),
             findings,
             highest_automatic_rung: highest,
             actions: actions.into_iter().map(|action| told(action, zero)).collect(),
@@ -452,7 +482,9 @@ fn told(action: &Action, zero: Timestamp) -> ActionOutcome {
         history: action
             .history
             .iter()
-            .map(|change| format!("+{} {} {}", change.time - zero, change.state.as_str(), change.actor))
+            .map(|change| {
+                format!("+{} {} {}", change.time - zero, change.state.as_str(), change.actor)
+            })
             .collect(),
     }
 }

@@ -240,8 +240,12 @@ pub fn load(folder: &Path) -> Result<Script, Diagnostic> {
     })?;
     folder.clone_into(&mut script.folder);
     if schema::parse_time(&script.zero).is_none() {
-        return Err(Diagnostic::new("scenario-invalid", place, format!("`zero: {}` is not a time", script.zero))
-            .hint("write it like 2026-03-02T09:00:00Z"));
+        return Err(Diagnostic::new(
+            "scenario-invalid",
+            place,
+            format!("`zero: {}` is not a time", script.zero),
+        )
+        .hint("write it like 2026-03-02T09:00:00Z"));
     }
     Ok(script)
 }
@@ -253,7 +257,8 @@ pub fn stamp_log(text: &str, zero: i64, speed: f64) -> Result<String, String> {
     while let Some((before, after)) = rest.split_once("@{") {
         out.push_str(before);
         let (inside, tail) = after.split_once('}').ok_or("`@{` without `}`")?;
-        let (span, form) = inside.split_once(' ').ok_or_else(|| format!("`@{{{inside}}}` names no form"))?;
+        let (span, form) =
+            inside.split_once(' ').ok_or_else(|| format!("`@{{{inside}}}` names no form"))?;
         let after = parse_span(span).ok_or_else(|| format!("`{span}` is not a length of time"))?;
         let time = zero + (after as f64 / speed) as i64;
         out.push_str(&stamp(time, form)?);

@@ -58,7 +58,13 @@ pub fn turns(script: &Script) -> Result<Vec<Turn>, String> {
     Ok(turns)
 }
 
-fn act(script: &Script, play: &Play, zero: Timestamp, seed: u64, turns: &mut Vec<Turn>) -> Result<(), String> {
+fn act(
+    script: &Script,
+    play: &Play,
+    zero: Timestamp,
+    seed: u64,
+    turns: &mut Vec<Turn>,
+) -> Result<(), String> {
     let mut chance = Chance(seed);
     let mut lists = BTreeMap::new();
     for (name, var) in &play.vars {
@@ -116,7 +122,8 @@ fn fill(text: &str, lists: &BTreeMap<&str, Vec<String>>, round: u32) -> Result<S
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         out.push_str(before);
-        let (name, tail) = after.split_once('}').ok_or_else(|| format!("`${{` without `}}` in `{text}`"))?;
+        let (name, tail) =
+            after.split_once('}').ok_or_else(|| format!("`${{` without `}}` in `{text}`"))?;
         if let Some(customer) = name.strip_prefix("key:") {
             let number = customer.parse().map_err(|_| format!("`{name}` names no customer"))?;
             out.push_str(&api_key(number));
@@ -131,7 +138,10 @@ fn fill(text: &str, lists: &BTreeMap<&str, Vec<String>>, round: u32) -> Result<S
     Ok(out)
 }
 
-fn request(template: &Template, fill: &impl Fn(&str) -> Result<String, String>) -> Result<Request, String> {
+fn request(
+    template: &Template,
+    fill: &impl Fn(&str) -> Result<String, String>,
+) -> Result<Request, String> {
     let path = fill(&template.path)?;
     let host = template.host.clone().unwrap_or_else(|| host_of(&path).to_owned());
     let mut headers: Vec<(String, String)> = Vec::new();
@@ -190,15 +200,20 @@ fn ordinary_life(script: &Script, zero: Timestamp, turns: &mut Vec<Turn>) {
     for number in 0..traffic.shoppers.min(account_count()) {
         let mut chance = Chance(script.seed.wrapping_mul(31).wrapping_add(u64::from(number)));
         let mut time = from;
-        while let Some(next) = next_time(&mut chance, time, until, traffic.visits_per_day / 24.0, |_| 1.0) {
+        while let Some(next) =
+            next_time(&mut chance, time, until, traffic.visits_per_day / 24.0, |_| 1.0)
+        {
             visit(number, &mut chance, next, turns);
             time = next + 10 * 60_000;
         }
     }
     // A peak brings customers who were not there before: they buy and behave like the others.
     for (index, peak) in traffic.peaks.iter().enumerate() {
-        let visits = f64::from(traffic.shoppers) * traffic.visits_per_day * (peak.times - 1.0).max(0.0)
-            * (peak.until.0 - peak.from.0) as f64 / DAY_MS as f64;
+        let visits = f64::from(traffic.shoppers)
+            * traffic.visits_per_day
+            * (peak.times - 1.0).max(0.0)
+            * (peak.until.0 - peak.from.0) as f64
+            / DAY_MS as f64;
         let mut chance = Chance(script.seed ^ 0x5a1e_u64.wrapping_add(index as u64));
         for _ in 0..visits as u64 {
             let number = chance.below(u64::from(account_count())) as u32;
@@ -209,7 +224,9 @@ fn ordinary_life(script: &Script, zero: Timestamp, turns: &mut Vec<Turn>) {
     for customer in &traffic.api_customers {
         let mut chance = Chance(script.seed.wrapping_mul(131).wrapping_add(u64::from(*customer)));
         let mut time = from;
-        while let Some(next) = next_time(&mut chance, time, until, traffic.calls_per_hour, office_hours) {
+        while let Some(next) =
+            next_time(&mut chance, time, until, traffic.calls_per_hour, office_hours)
+        {
             call(*customer, &mut chance, next, turns);
             time = next;
         }
@@ -256,7 +273,11 @@ fn visit(number: u32, chance: &mut Chance, start: Timestamp, turns: &mut Vec<Tur
     let agent = BROWSERS.get(number as usize % BROWSERS.len()).copied().unwrap_or("Mozilla/5.0");
     let jar = format!("visit-{number}-{start}");
     let mut time = start;
-    let mut say = |turns: &mut Vec<Turn>, chance: &mut Chance, method: &str, path: String, form: Option<String>| {
+    let mut say = |turns: &mut Vec<Turn>,
+                   chance: &mut Chance,
+                   method: &str,
+                   path: String,
+                   form: Option<String>| {
         let mut headers = vec![("user-agent".to_owned(), agent.to_owned())];
         if form.is_some() {
             headers.push(("content-type".into(), "application/x-www-form-urlencoded".into()));
@@ -273,7 +294,8 @@ fn visit(number: u32, chance: &mut Chance, start: Timestamp, turns: &mut Vec<Tur
             headers,
             body: form.unwrap_or_default().into_bytes(),
         };
-        let said = Said { label: "users".into(), from: from.clone(), jar: Some(jar.clone()), request };
+        let said =
+            Said { label: "users".into(), from: from.clone(), jar: Some(jar.clone()), request };
         turns.push(Turn { time, what: What::Request(Box::new(said)) });
         time += 2_000 + chance.below(20_000) as i64;
     };
@@ -288,7 +310,10 @@ fn visit(number: u32, chance: &mut Chance, start: Timestamp, turns: &mut Vec<Tur
     for _ in 0..2 + chance.below(6) {
         let path = match chance.below(4) {
             0 => format!("/products?page={}", chance.below(10)),
-            1 => format!("/search?q={}", ["lamp", "desk", "mug", "bag"].get(chance.below(4) as usize).unwrap_or(&"mug")),
+            1 => format!(
+                "/search?q={}",
+                ["lamp", "desk", "mug", "bag"].get(chance.below(4) as usize).unwrap_or(&"mug")
+            ),
             _ => format!("/products/{}", chance.below(240)),
         };
         say(turns, chance, "GET", path, None);
@@ -310,7 +335,12 @@ fn visit(number: u32, chance: &mut Chance, start: Timestamp, turns: &mut Vec<Tur
 }
 
 fn call(customer: u32, chance: &mut Chance, time: Timestamp, turns: &mut Vec<Turn>) {
-    let topics = ["summarise this note", "translate to Japanese", "write a short greeting", "list three ideas"];
+    let topics = [
+        "summarise this note",
+        "translate to Japanese",
+        "write a short greeting",
+        "list three ideas",
+    ];
     let topic = topics.get(chance.below(4) as usize).copied().unwrap_or("say hello");
     let words = "an ordinary sentence about office work. ".repeat(1 + chance.below(6) as usize);
     let body = json!({

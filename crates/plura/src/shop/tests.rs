@@ -34,7 +34,11 @@ fn a_customer_logs_in_reads_an_order_and_leaves() {
 #[test]
 fn the_model_api_wants_a_key_and_counts_tokens() {
     let mut shop = Shop::new(1);
-    let mut ask = post("/v1/chat/completions", r#"{"model":"sol-mini","messages":[{"role":"user","content":"hello"}]}"#, None);
+    let mut ask = post(
+        "/v1/chat/completions",
+        r#"{"model":"sol-mini","messages":[{"role":"user","content":"hello"}]}"#,
+        None,
+    );
     assert_eq!(shop.handle(&ask, 0).status, 401);
     ask.headers.push(("authorization".into(), format!("Bearer {}", api_key(3))));
     let answer = shop.handle(&ask, 0);

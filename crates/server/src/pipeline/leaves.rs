@@ -1,7 +1,9 @@
 //! Records become ledger leaves: who, when, why, the digest of what, and its causes.
 
 use evidence::record_digest;
-use schema::{Action, ActionState, Actor, Finding, Incident, Leaf, LeafKind, TenantId, Timestamp, sha256};
+use schema::{
+    Action, ActionState, Actor, Finding, Incident, Leaf, LeafKind, TenantId, Timestamp, sha256,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -21,7 +23,13 @@ pub fn of_finding(tenant: &TenantId, finding: &Finding) -> Leaf {
     }
 }
 
-pub fn of_incident(tenant: &TenantId, incident: &Incident, actor: &str, reason: &str, now: Timestamp) -> Leaf {
+pub fn of_incident(
+    tenant: &TenantId,
+    incident: &Incident,
+    actor: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Leaf {
     Leaf {
         tenant: tenant.clone(),
         kind: LeafKind::Incident,

@@ -47,8 +47,12 @@ impl Outside {
                 Ok(text) => text,
                 Err(cause) => {
                     wrong.push(
-                        Diagnostic::new("connectors-unreadable", &name, format!("cannot read `{name}`: {cause}"))
-                            .hint("check the path and its permissions"),
+                        Diagnostic::new(
+                            "connectors-unreadable",
+                            &name,
+                            format!("cannot read `{name}`: {cause}"),
+                        )
+                        .hint("check the path and its permissions"),
                     );
                     continue;
                 }

@@ -10,7 +10,8 @@ use super::{Engine, leaves};
 use crate::app::Blocking;
 use crate::deeds;
 use crate::handle::{
-    ActionCommand, Amendment, Answer, IngestAnswer, Pipeline, PolicyChange, now, parse_policy, respond_mode,
+    ActionCommand, Amendment, Answer, IngestAnswer, Pipeline, PolicyChange, now, parse_policy,
+    respond_mode,
 };
 use crate::identity::secrets::random;
 use crate::ledgers::Ledgers;
@@ -19,8 +20,8 @@ use detect::{DetectConfig, GroupConfig};
 use respond::connectors::Operation;
 use respond::{BlastCounter, Context, PolicySet, Proposal, Protected};
 use schema::{
-    Action, ActionState, Actor, BlastRadius, EntityKind, Event, Finding, Incident, Restrictions, Rung,
-    TenantId, Timestamp,
+    Action, ActionState, Actor, BlastRadius, EntityKind, Event, Finding, Incident, Restrictions,
+    Rung, TenantId, Timestamp,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,16 +86,30 @@ struct TenantHandle {
 enum Command {
     Events(Vec<Event>),
     Act(ActionCommand, oneshot::Sender<Result<Action, Problem>>),
-    Amend { id: Uuid, actor: Actor, amendment: Amendment, answer: oneshot::Sender<Result<Incident, Problem>> },
+    Amend {
+        id: Uuid,
+        actor: Actor,
+        amendment: Amendment,
+        answer: oneshot::Sender<Result<Incident, Problem>>,
+    },
     Policy(Box<PolicySet>),
     Tenant(Box<Tenant>),
-    Applied { gateway: String, version: u64, answer: oneshot::Sender<Result<(), Problem>> },
+    Applied {
+        gateway: String,
+        version: u64,
+        answer: oneshot::Sender<Result<(), Problem>>,
+    },
     Delivered(Delivered),
 }
 
 impl Judged {
     /// Starts the engines of all tenants there are; new ones start with their first batch.
-    pub fn start(store: Store, meta: Meta, ledgers: Ledgers, tuning: Tuning) -> Result<Judged, Problem> {
+    pub fn start(
+        store: Store,
+        meta: Meta,
+        ledgers: Ledgers,
+        tuning: Tuning,
+    ) -> Result<Judged, Problem> {
         let tenants = meta.read(|read| read.tenants())?;
         let judged = Judged {
             shared: Arc::new(Shared { store, meta, ledgers, tuning }),
@@ -137,7 +152,9 @@ impl Judged {
 
     async fn send(&self, tenant: &TenantId, command: Command) -> Result<(), Problem> {
         let sent = self.handle(tenant).commands.send(command).await;
-        sent.map_err(|_| Problem::unavailable("pipeline-ended", "the pipeline has ended".to_owned()))
+        sent.map_err(|_| {
+            Problem::unavailable("pipeline-ended", "the pipeline has ended".to_owned())
+        })
     }
 
     async fn ask<T>(
@@ -147,9 +164,9 @@ impl Judged {
     ) -> Result<T, Problem> {
         let (sender, answer) = oneshot::channel();
         self.send(tenant, command(sender)).await?;
-        answer
-            .await
-            .map_err(|_| Problem::unavailable("pipeline-ended", "the pipeline has ended".to_owned()))?
+        answer.await.map_err(|_| {
+            Problem::unavailable("pipeline-ended", "the pipeline has ended".to_owned())
+        })?
     }
 }
 
@@ -179,7 +196,13 @@ impl Pipeline for Judged {
         Box::pin(async move { self.ask(&tenant, |answer| Command::Act(command, answer)).await })
     }
 
-    fn amend(&self, tenant: TenantId, id: Uuid, actor: Actor, amendment: Amendment) -> Answer<'_, Incident> {
+    fn amend(
+        &self,
+        tenant: TenantId,
+        id: Uuid,
+        actor: Actor,
+        amendment: Amendment,
+    ) -> Answer<'_, Incident> {
         Box::pin(async move {
             self.ask(&tenant, |answer| Command::Amend { id, actor, amendment, answer }).await
         })
@@ -280,16 +303,23 @@ impl Worker {
             .meta
             .blocking(move |meta| {
                 meta.read(|read| {
-                    let incidents =
-                        read.incidents(&tenant, &IncidentFilter { limit: RESTORED_MAX, ..IncidentFilter::default() })?;
-                    let open: Vec<Incident> = incidents.into_iter().filter(|i| i.status.is_open()).collect();
+                    let incidents = read.incidents(
+                        &tenant,
+                        &IncidentFilter { limit: RESTORED_MAX, ..IncidentFilter::default() },
+                    )?;
+                    let open: Vec<Incident> =
+                        incidents.into_iter().filter(|i| i.status.is_open()).collect();
                     Ok((
                         read.policy(&tenant)?,
                         read.tenant(&tenant)?.map(|t| t.mode).unwrap_or_default(),
                         open,
-                        read.actions(&tenant, &ActionFilter { limit: RESTORED_MAX, ..ActionFilter::default() })?,
+                        read.actions(
+                            &tenant,
+                            &ActionFilter { limit: RESTORED_MAX, ..ActionFilter::default() },
+                        )?,
                         read.restriction_version(&tenant)?,
-                        read.setting(&tenant, MARK)?.and_then(|text| text.parse::<Timestamp>().ok()),
+                        read.setting(&tenant, MARK)?
+                            .and_then(|text| text.parse::<Timestamp>().ok()),
                     ))
                 })
             })
@@ -297,7 +327,9 @@ impl Worker {
         if let Some(policy) = policy {
             match parse_policy(&policy.text) {
                 Ok(set) => self.engine.set_policies(set),
-                Err(problem) => warn!(tenant = %self.tenant, %problem, "stored policy unusable; the shipped ones hold"),
+                Err(problem) => {
+                    warn!(tenant = %self.tenant, %problem, "stored policy unusable; the shipped ones hold")
+                }
             }
         }
         let protected = self.shared.tuning.protected.clone();
@@ -316,7 +348,8 @@ impl Worker {
             .meta
             .blocking(move |meta| {
                 meta.write(|tx| {
-                    let known = tx.setting(&tenant, HASH_KEY)?.and_then(|text| text.parse::<u128>().ok());
+                    let known =
+                        tx.setting(&tenant, HASH_KEY)?.and_then(|text| text.parse::<u128>().ok());
                     if let Some(known) = known {
                         return Ok(known.to_be_bytes());
                     }
@@ -423,21 +456,32 @@ impl Worker {
                 action = failed.unwrap_or(action);
             }
             change.leaves.push(leaves::of_action(&self.tenant, &action));
-            change.restrictions_changed |= action.state.is_in_force() && action.rung > Rung::Observe;
+            change.restrictions_changed |=
+                action.state.is_in_force() && action.rung > Rung::Observe;
             change.actions.push(action);
             if let Some(incident) = incident {
                 put(&mut change.incidents, incident);
             }
         }
         for incident in &change.incidents {
-            change.leaves.push(leaves::of_incident(&self.tenant, incident, "system", "folded", time));
+            change.leaves.push(leaves::of_incident(
+                &self.tenant,
+                incident,
+                "system",
+                "folded",
+                time,
+            ));
         }
         change.findings.push(finding);
         self.record(change).await
     }
 
     /// Counts by replay whom a step would have hit in the days before the incident.
-    async fn blast(&self, proposal: &Proposal, now: Timestamp) -> Result<Option<BlastRadius>, Problem> {
+    async fn blast(
+        &self,
+        proposal: &Proposal,
+        now: Timestamp,
+    ) -> Result<Option<BlastRadius>, Problem> {
         let Some((since, until)) = self.engine.blast_range(proposal, now) else { return Ok(None) };
         let target = proposal.action.target.clone();
         let filter = EventFilter {
@@ -467,26 +511,46 @@ impl Worker {
             ..Change::default()
         };
         if let Some(incident) = incident {
-            change.leaves.push(leaves::of_incident(&self.tenant, &incident, &actor, "action-told", time));
+            change.leaves.push(leaves::of_incident(
+                &self.tenant,
+                &incident,
+                &actor,
+                "action-told",
+                time,
+            ));
             change.incidents.push(incident);
         }
         self.record(change).await?;
         Ok(action)
     }
 
-    async fn amend(&mut self, id: Uuid, actor: &str, amendment: &Amendment) -> Result<Incident, Problem> {
+    async fn amend(
+        &mut self,
+        id: Uuid,
+        actor: &str,
+        amendment: &Amendment,
+    ) -> Result<Incident, Problem> {
         let time = now();
         let known = match self.engine.incident(id) {
             Some(incident) => Some(incident.clone()),
             None => {
                 let tenant = self.tenant.clone();
-                self.shared.meta.blocking(move |meta| meta.read(|read| read.incident(&tenant, id))).await?
+                self.shared
+                    .meta
+                    .blocking(move |meta| meta.read(|read| read.incident(&tenant, id)))
+                    .await?
             }
         };
         let mut incident = known.ok_or_else(|| Problem::not_found("incident", id))?;
         if amendment.apply(&mut incident, actor, time) {
             let change = Change {
-                leaves: vec![leaves::of_incident(&self.tenant, &incident, actor, amendment.code(), time)],
+                leaves: vec![leaves::of_incident(
+                    &self.tenant,
+                    &incident,
+                    actor,
+                    amendment.code(),
+                    time,
+                )],
                 incidents: vec![incident.clone()],
                 ..Change::default()
             };
@@ -502,7 +566,9 @@ impl Worker {
         let (tenant, name) = (self.tenant.clone(), gateway.to_owned());
         self.shared
             .meta
-            .blocking(move |meta| meta.write(|tx| tx.gateway_applied(&tenant, &name, version, time)))
+            .blocking(move |meta| {
+                meta.write(|tx| tx.gateway_applied(&tenant, &name, version, time))
+            })
             .await?;
         if version < self.published.borrow().version {
             return Ok(());
@@ -512,7 +578,10 @@ impl Worker {
             return Ok(());
         }
         let change = Change {
-            leaves: confirmed.iter().map(|action| leaves::of_action(&self.tenant, action)).collect(),
+            leaves: confirmed
+                .iter()
+                .map(|action| leaves::of_action(&self.tenant, action))
+                .collect(),
             actions: confirmed,
             ..Change::default()
         };
@@ -526,7 +595,10 @@ impl Worker {
         let ended = self.engine.expire(time);
         if !ended.is_empty() {
             let change = Change {
-                leaves: ended.iter().map(|action| leaves::of_action(&self.tenant, action)).collect(),
+                leaves: ended
+                    .iter()
+                    .map(|action| leaves::of_action(&self.tenant, action))
+                    .collect(),
                 actions: ended,
                 restrictions_changed: true,
                 ..Change::default()
@@ -546,8 +618,7 @@ impl Worker {
             .iter()
             .filter_map(|action| outside.errand(&tenant, action, &self.engine.notify(action)))
             .collect();
-        let recorded =
-            self.shared.meta.blocking(move |meta| meta.record(&tenant, &change)).await?;
+        let recorded = self.shared.meta.blocking(move |meta| meta.record(&tenant, &change)).await?;
         self.shared.ledgers.wake();
         if restrictions_changed {
             let restrictions = self.engine.restrictions(recorded.restriction_version, now());
@@ -577,9 +648,15 @@ impl Worker {
                 warn!(tenant = %self.tenant, action = %delivered.action, reason, "a connector failed");
             }
             told = match delivery.operation {
-                Operation::Apply if is_done => self.engine.executed(delivered.action, &actor, Ok(&reason), time),
-                Operation::Apply => self.engine.executed(delivered.action, &actor, Err(&reason), time),
-                Operation::Notify | Operation::Undo => self.engine.note(delivered.action, &actor, &reason, time),
+                Operation::Apply if is_done => {
+                    self.engine.executed(delivered.action, &actor, Ok(&reason), time)
+                }
+                Operation::Apply => {
+                    self.engine.executed(delivered.action, &actor, Err(&reason), time)
+                }
+                Operation::Notify | Operation::Undo => {
+                    self.engine.note(delivered.action, &actor, &reason, time)
+                }
             };
         }
         let Some(action) = told else { return Ok(()) };
@@ -592,7 +669,8 @@ impl Worker {
         let tenant = self.tenant.clone();
         let recorded = self.shared.meta.blocking(move |meta| meta.record(&tenant, &change)).await?;
         self.shared.ledgers.wake();
-        self.published.send_replace(Arc::new(self.engine.restrictions(recorded.restriction_version, now())));
+        self.published
+            .send_replace(Arc::new(self.engine.restrictions(recorded.restriction_version, now())));
         Ok(())
     }
 
@@ -605,7 +683,9 @@ impl Worker {
         let tenant = self.tenant.clone();
         self.shared
             .meta
-            .blocking(move |meta| meta.write(|tx| tx.set_setting(&tenant, MARK, &judged.to_string())))
+            .blocking(move |meta| {
+                meta.write(|tx| tx.set_setting(&tenant, MARK, &judged.to_string()))
+            })
             .await?;
         self.marked_until = judged;
         Ok(())
