@@ -307,7 +307,7 @@ def policies(rig, verdict):
              ("never above step-up", good.replace("approval: always", "approval: never"), "never-is-too-far"),
              ("a rate that does not fit", good.replace("ttl: 1h", "ttl: 1h, rate_per_minute: 5"), "rate-does-not-fit"),
              ("the same twice", good + good.split("\n", 1)[1], "duplicate-policy"),
-             ("bad confidence", good.replace("entity: address", "entity: address, min_confidence: 900"), "bad-confidence")]
+             ("bad confidence", good.replace("entity: address", "entity: address, min_confidence: 101"), "bad-confidence")]
     wrong = []
     for what, text, code in cases:
         status, _, data = rig.api.call("PUT", "/api/v1/policy", {"text": text, "reason": "check"})

@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from app import status_for
 from planted import HOST, forms_of, plants
-from rig import ROOT, Rig, Verdict, Wire, arguments, request
+from rig import ROOT, Rig, Verdict, Wire, arguments, request, wait_for
 
 CORPUS = ROOT.parent / "shared" / "corpora" / "httpparams" / "train.csv"
 KINDS = ("query", "form", "json", "multipart")
@@ -350,11 +350,9 @@ def main():
         if args.wrk_seconds:
             check_wrk(rig, verdict, args.wrk_seconds)
 
-        # What is in memory goes into the lake: the search reads files.
+        # The search reads the files of the lake: wait until everything is in it.
         rig.gateway.stop()
-        rig.server.stop(60)
-        rig.start_server(120)
-        rig.api.local.connection = None
+        wait_for("everything in the lake", lambda: rig.api.json("GET", "/api/v1/health")["events_unflushed"] == 0, 120, every=0.5)
         search(rig, verdict, needles)
         rig.server.stop(60)
     return verdict.end()

@@ -178,9 +178,10 @@ class Api:
     def pages(self, columns, where, page=3_000):
         """All rows that fit, by pages of `sequence`."""
         last = -1
+        named = columns if columns == "*" else f"sequence, {columns}"
         while True:
             rows = self.sql(
-                f"select sequence, {columns} from events where ({where}) and sequence > {last} "
+                f"select {named} from events where ({where}) and sequence > {last} "
                 f"order by sequence limit {page}", rows=page)
             yield from rows
             if len(rows) < page:
@@ -356,7 +357,7 @@ class Rig:
 
     @property
     def ca_file(self):
-        return self.data / "tls" / "cert.pem"
+        return self.data / "tls" / "server.pem"
 
     def set_up(self, mode="observe"):
         """First login, a password of one's own, tokens, the tenant's mode, a profile."""
@@ -412,7 +413,7 @@ class Rig:
             secret_file(self.edge / "key", secrets.token_hex(32))
         listeners = f"  - address: 127.0.0.1:{self.gateway_port}\n"
         if tls:
-            pair = f"{{ cert_file: {self.data}/tls/cert.pem, key_file: {self.data}/tls/key.pem }}"
+            pair = f"{{ cert_file: {self.data}/tls/server.pem, key_file: {self.data}/tls/server.key }}"
             listeners += f"  - {{ address: '127.0.0.1:{self.tls_port}', tls: {{ certificates: [{pair}] }} }}\n"
         self.spool = Path(spool or self.edge / "spool")
         text = (

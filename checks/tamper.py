@@ -118,11 +118,12 @@ def main():
                 path.write_bytes(good)
                 failures = report.get("failures") or []
                 is_named = any(f.get("file") or f.get("index") is not None for f in failures)
-                # A package is one file: its members are what a failure has to name.
-                names_it = is_named or (bool(err) and name in err)
+                # Between the members of a package there is no record: the place in the archive is the name.
+                names_it = is_named or (kind == "package" and any("archive" in f["place"] or "byte" in f["place"] for f in failures))
                 hits = [f for f in failures if kind != "ledger" or name in (f.get("file") or "") or f.get("index") is not None]
                 results.append((kind, name, offset, flip, code, is_named or names_it, bool(hits),
-                                sorted({f["kind"] for f in failures}), err[:200]))
+                                sorted({f["kind"] for f in failures}),
+                                err[:200] or [f["place"] for f in failures][:3]))
             return results
 
         with ThreadPoolExecutor(workers) as pool:
