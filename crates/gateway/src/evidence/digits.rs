@@ -7,7 +7,7 @@ use super::shapes;
 use std::borrow::Cow;
 
 /// Fewest digits of anything looked for without a name beside it (`02-123-4567`).
-const DIGITS_MIN: usize = 9;
+pub(super) const DIGITS_MIN: usize = 9;
 
 /// Longest digit group worth keeping: a card has 19.
 const GROUP_MAX: usize = 20;

@@ -10,7 +10,7 @@ impl Protect<'_> {
         let mut candidates = std::mem::take(&mut self.candidates);
         self.scanner.candidates(text, &mut candidates);
         // A `+` is a blank here, and blanks stand between the digits of a number.
-        let clean = candidates.is_empty() && !cut && !text.contains('+');
+        let clean = candidates.is_empty() && !cut && !has_spaced_digits(text);
         let out = if clean { None } else { self.pairs(text, cut, depth, &candidates) };
         self.candidates = candidates;
         out
@@ -27,7 +27,7 @@ impl Protect<'_> {
             }
             let last = cut && end == text.len();
             let looked_for = candidates.get(next).is_some_and(|c| (*c as usize) < end);
-            if !looked_for && !last && !pair.contains('+') {
+            if !looked_for && !last && !has_spaced_digits(pair) {
                 continue;
             }
             let (name, value) = match pair.split_once('=') {
@@ -172,6 +172,12 @@ impl Protect<'_> {
         }
         out
     }
+}
+
+/// Digits enough for a number, and a `+` they may be spaced with.
+fn has_spaced_digits(pair: &str) -> bool {
+    memchr::memchr(b'+', pair.as_bytes()).is_some()
+        && pair.bytes().filter(u8::is_ascii_digit).count() >= super::digits::DIGITS_MIN
 }
 
 /// `Bearer`, `AWS4-HMAC-SHA256`, `Token`: letters, digits and dashes, and short (IANA's longest has 22).

@@ -7,7 +7,8 @@ mod lists;
 
 pub(super) use lists::NAME_STEMS;
 use lists::{
-    ABOUT, PERSONAL, PERSONAL_ENDS, PLAIN_ENDS, SECRET, SECRET_ENDS, SECRET_TEXT, SECRET_WORDS, STEMS,
+    ABOUT, PERSONAL, PERSONAL_ENDS, PLAIN_ENDS, SECRET, SECRET_ENDS, SECRET_TEXT, SECRET_WORDS,
+    STEMS,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -111,7 +112,10 @@ impl Names {
         if let Some(class) = self.exact.get(joined) {
             return *class;
         }
-        for stem in STEMS {
+        // Most names stop here: the stems begin with `pass` or are not ASCII.
+        let may_hold_stem =
+            !joined.is_ascii() || joined.as_bytes().windows(4).any(|w| w == b"pass");
+        for stem in STEMS.iter().filter(|_| may_hold_stem) {
             if let Some(at) = joined.find(stem) {
                 let after = joined.get(at + stem.len()..).unwrap_or_default();
                 if !ABOUT.contains(&after) {
@@ -170,6 +174,22 @@ fn split(name: &str) -> (String, usize) {
     let skip = (skip..=name.len()).find(|i| name.is_char_boundary(*i)).unwrap_or(0);
     let mut out = String::with_capacity(name.len() - skip);
     let mut last_word = 0;
+    if name.is_ascii() {
+        // The same as below, byte by byte.
+        let mut before = b' ';
+        for byte in name.bytes().skip(skip) {
+            if byte.is_ascii_alphanumeric() {
+                let camel = byte.is_ascii_uppercase()
+                    && (before.is_ascii_lowercase() || before.is_ascii_digit());
+                if (camel || !before.is_ascii_alphanumeric()) && !byte.is_ascii_digit() {
+                    last_word = out.len();
+                }
+                out.push(char::from(byte.to_ascii_lowercase()));
+            }
+            before = byte;
+        }
+        return (out, last_word);
+    }
     let mut before = ' ';
     for c in name.get(skip..).unwrap_or_default().chars() {
         if c.is_alphanumeric() || c == 'ー' {

@@ -145,7 +145,9 @@ impl<'a> Protect<'a> {
             {
                 return Some(protected);
             }
-            if percent || memchr::memmem::find(text.as_bytes(), b"eyJ").is_some() {
+            if percent
+                || (text.len() >= 12 && memchr::memmem::find(text.as_bytes(), b"eyJ").is_some())
+            {
                 self.layers(text, cut, depth, &mut spans);
             }
         }

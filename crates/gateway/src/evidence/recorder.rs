@@ -18,6 +18,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 
+/// After a group the thread rests this long, so that what comes meanwhile is one group, too: it is
+/// woken, and writes, once for all of them instead of once for each.
+const GATHER: Duration = Duration::from_millis(2);
 /// Exchanges written together at most: bounds what a kill between two writes can cost.
 const GROUP_MAX: usize = 128;
 /// A sync is due when this much is written and not on the disk for certain…
@@ -377,6 +380,9 @@ impl Worker {
                 if stop {
                     return;
                 }
+            }
+            if self.common.counts.queue_len.load(Ordering::Relaxed) == 0 && self.unsynced.is_some() {
+                std::thread::sleep(GATHER);
             }
         }
     }

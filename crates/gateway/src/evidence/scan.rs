@@ -171,10 +171,13 @@ const ABOUT: &[&str] = &[
     "false",
 ];
 
-/// Bytes of a token that are looked at to tell a key from words; a JWT's header is shorter.
-const SAMPLE_BYTES: usize = 1024;
-/// Longest number looked for behind its name.
-const NUMBER_BYTES_MAX: usize = 256;
+/// Bytes of a token that are looked at to tell a key from words.
+const SAMPLE_BYTES: usize = 64;
+/// A JWT's first dot comes before this.
+const JWT_HEADER_BYTES_MAX: usize = 4096;
+/// Longest number looked for behind its name, and longest text where a site names some.
+const NUMBER_BYTES_MAX: usize = 64;
+const NAMED_BYTES_MAX: usize = 256;
 /// Of the run at the cut, this many bytes are taken back; longer tokens with a known beginning are
 /// found by that.
 const CUT_BYTES_MAX: usize = 512;
@@ -277,8 +280,9 @@ impl Scanner {
         // What is no secret may go unhidden, and the next name begin inside it: it is read once more then,
         // so its length has a limit.
         let reach = match personal {
-            Some(_) => {
-                let end = text.len().min(value_at + NUMBER_BYTES_MAX);
+            Some(kind) => {
+                let limit = if kind == Kind::Other { NAMED_BYTES_MAX } else { NUMBER_BYTES_MAX };
+                let end = text.len().min(value_at + limit);
                 (end..=text.len()).find(|i| text.is_char_boundary(*i)).unwrap_or(end)
             }
             None => text.len(),
@@ -374,7 +378,7 @@ fn shaped(
     let at_cut = cut && stop == text.len();
     let fits = match shape.prefix {
         // A JWT or JWE: base64url JSON, a dot, and more of it. Plain base64 JSON is looked into instead.
-        "eyJ" => at_cut || sample.contains(&b'.') && token.len() > 20,
+        "eyJ" => at_cut || token.len() > 20 && has_dot(token),
         "AKIA" | "ASIA" => {
             token
                 .bytes()
@@ -392,6 +396,11 @@ fn shaped(
         let token = token.trim_end_matches(['.', '/', '|']);
         out.push(Span { start, end: start + token.len(), what: What::Secret });
     }
+}
+
+fn has_dot(token: &str) -> bool {
+    let header = token.as_bytes().get(..token.len().min(JWT_HEADER_BYTES_MAX)).unwrap_or_default();
+    memchr::memchr(b'.', header).is_some()
 }
 
 fn looks_random(text: &[u8]) -> bool {

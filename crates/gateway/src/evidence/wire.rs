@@ -200,7 +200,17 @@ fn text(value: &str, out: &mut Vec<u8>) -> bool {
     out.reserve(bytes.len() + 2);
     out.push(b'"');
     let mut copied = 0;
-    for (i, byte) in bytes.iter().enumerate() {
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        // Eight bytes at once while none of them asks for an escape.
+        if let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>())
+            && is_plain(u64::from_ne_bytes(*eight))
+        {
+            at += 8;
+            continue;
+        }
+        let i = at;
+        at += 1;
         if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
             continue;
         }
@@ -225,6 +235,16 @@ fn text(value: &str, out: &mut Vec<u8>) -> bool {
     out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
     out.push(b'"');
     true
+}
+
+/// No byte below 0x20, no `"`, no `\`. May say no where it could say yes, never the other way.
+fn is_plain(eight: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let below = |x: u64, n: u64| x.wrapping_sub(ONES * n) & !x & HIGH;
+    let quote = eight ^ (ONES * 0x22);
+    let backslash = eight ^ (ONES * 0x5C);
+    (below(eight, 0x20) | below(quote, 1) | below(backslash, 1)) == 0
 }
 
 #[cfg(test)]
