@@ -14,7 +14,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["schema"]),
     ("detect", &["schema"]),
     ("gateway", &["schema"]),
-    ("server", &["schema", "normalize", "detect", "respond", "evidence", "store"]),
+    // `gateway` for one thing: its `Keys` unseal what policy kept, when somebody may see it.
+    ("server", &["schema", "normalize", "detect", "respond", "evidence", "store", "gateway"]),
     (
         "plura",
         &["schema", "server", "gateway", "evidence", "normalize", "detect", "respond", "store"],
