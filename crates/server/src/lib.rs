@@ -40,11 +40,14 @@ use store::meta::{Meta, MetaError};
 use store::{Store, StoreConfig, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 /// Before a ledger that could not be written is tried again.
 const LEDGER_RETRY: Duration = Duration::from_secs(5);
+
+/// At the end, for what syslog listeners still hold.
+const STORING_MAX: Duration = Duration::from_secs(5);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +66,9 @@ pub enum StartError {
     Ledger(#[from] LedgersError),
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
-    #[error("syslog listener `{listener}` is for tenant `{tenant}`, which does not exist: make it with `POST /api/v1/tenants` first")]
+    #[error(
+        "syslog listener `{listener}` is for tenant `{tenant}`, which does not exist: make it with `POST /api/v1/tenants` first"
+    )]
     NoTenant { listener: String, tenant: String },
     #[error("cannot start: {0}")]
     Problem(Problem),
@@ -83,18 +88,31 @@ pub struct RunningServer {
     pub syslog: Vec<syslog::Bound>,
     pub app: App,
     end: watch::Sender<bool>,
+    storing: JoinSet<()>,
     serving: JoinHandle<()>,
     appending: JoinHandle<()>,
 }
 
 impl RunningServer {
-    /// Ends in order: no new connections, running requests finish, leaves reach their ledgers.
-    pub async fn shutdown(self) {
+    /// Ends in order: no new connections, running requests finish, received syslog is stored,
+    /// leaves reach their ledgers.
+    pub async fn shutdown(mut self) {
         self.end.send_replace(true);
+        let stored = async { while self.storing.join_next().await.is_some() {} };
+        if tokio::time::timeout(STORING_MAX, stored).await.is_err() {
+            tracing::error!("syslog messages could not be stored in time and are lost");
+        }
         for task in [self.serving, self.appending] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the server did not end well");
             }
+        }
+        // What the last requests left, now that there are no more.
+        let ledgers = self.app.ledgers.clone();
+        match tokio::task::spawn_blocking(move || ledgers.drain_all()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "ledger leaves wait for the next start"),
+            Err(error) => tracing::error!(%error, "ledger leaves wait for the next start"),
         }
     }
 
@@ -119,8 +137,7 @@ pub async fn start_with(
     build: impl FnOnce(&Store, &Meta, &Ledgers) -> Result<PipelineHandle, Problem>,
 ) -> Result<RunningServer, StartError> {
     let data = config.data.clone();
-    files::private_folder(&data)
-        .map_err(|cause| StartError::Data { path: data.clone(), cause })?;
+    files::own_folder(&data).map_err(|cause| StartError::Data { path: data.clone(), cause })?;
     let tls = TlsAcceptor::from(tls::server_config(&config)?);
     let listener = TcpListener::bind(config.listen)
         .await
@@ -136,9 +153,8 @@ pub async fn start_with(
         let store = Store::open(StoreConfig::new(data))?;
         Ok((store, meta, ledgers))
     });
-    let (store, meta, ledgers) = opened
-        .await
-        .map_err(|cause| StartError::Problem(Problem::internal(&cause)))??;
+    let (store, meta, ledgers) =
+        opened.await.map_err(|cause| StartError::Problem(Problem::internal(&cause)))??;
     for diagnostic in store.diagnostics() {
         tracing::warn!(code = diagnostic.code, place = diagnostic.place, "{}", diagnostic.message);
     }
@@ -170,11 +186,11 @@ pub async fn start_with(
     let syslog = syslog::start(&app, &tls).await.map_err(StartError::Syslog)?;
     ledgers.wake();
     let appending = tokio::spawn(append_leaves(ledgers, ending));
-    let serving =
-        tokio::spawn(serve::serve(listener, tls, app.clone(), api::router(app.clone())));
+    let serving = tokio::spawn(serve::serve(listener, tls, app.clone(), api::router(app.clone())));
     tokio::spawn(retention::run(app.clone()));
     app.is_ready.store(true, Ordering::Release);
-    Ok(RunningServer { address, one_time_password, syslog, app, end, serving, appending })
+    let syslog::Started { bound: syslog, storing } = syslog;
+    Ok(RunningServer { address, one_time_password, syslog, app, end, storing, serving, appending })
 }
 
 /// The server as it runs: [`start_with`] the real pipeline.

@@ -21,6 +21,7 @@ use store::meta::Loss;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 /// Messages that wait for the store, per listener.
@@ -48,9 +49,15 @@ pub struct Bound {
     pub address: SocketAddr,
 }
 
+/// The listeners, and the tasks that end once everything received is stored and every loss told.
+pub struct Started {
+    pub bound: Vec<Bound>,
+    pub storing: JoinSet<()>,
+}
+
 /// Binds and starts every configured listener.
-pub async fn start(app: &App, tls: &TlsAcceptor) -> io::Result<Vec<Bound>> {
-    let mut bound = Vec::new();
+pub async fn start(app: &App, tls: &TlsAcceptor) -> io::Result<Started> {
+    let (mut bound, mut storing) = (Vec::new(), JoinSet::new());
     for listener in &app.config.syslog {
         let (sender, receiver) = mpsc::channel(QUEUE_MESSAGES);
         let lost = Arc::new(Lost::default());
@@ -69,11 +76,11 @@ pub async fn start(app: &App, tls: &TlsAcceptor) -> io::Result<Vec<Bound>> {
                 address
             }
         };
-        tokio::spawn(store(app.clone(), listener.clone(), receiver));
-        tokio::spawn(report(app.clone(), listener.clone(), lost));
+        storing.spawn(store(app.clone(), listener.clone(), receiver));
+        storing.spawn(report(app.clone(), listener.clone(), lost));
         bound.push(Bound { name: listener.name.clone(), address });
     }
-    Ok(bound)
+    Ok(Started { bound, storing })
 }
 
 #[derive(Debug, Default)]

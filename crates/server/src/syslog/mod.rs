@@ -3,4 +3,4 @@
 pub mod framing;
 mod listen;
 
-pub use listen::{Bound, start};
+pub use listen::{Bound, Started, start};
