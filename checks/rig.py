@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -455,22 +456,45 @@ class Rig:
         return {name.split('"')[1]: int(value) for name, value in self.metrics().items()
                 if name.startswith("plura_evidence_dropped_total") and value}
 
+    def spooled_and_acknowledged(self):
+        """Last sequence in the spool's files, and the last one it knows the server to have."""
+        acknowledged = last = 0
+        for slot in (0, 32):
+            bytes_ = (self.spool / "ack").read_bytes()[slot:slot + 16]
+            turn, sequence = struct.unpack("<QQ", bytes_)
+            acknowledged = max(acknowledged, sequence if turn else 0)
+        for segment in sorted(self.spool.glob("*.seg"), reverse=True):
+            data, at = segment.read_bytes(), 0
+            while at + 16 <= len(data):
+                length, _, sequence = struct.unpack_from("<IIQ", data, at)
+                if length == 0 or at + 16 + length > len(data):
+                    break
+                last, at = max(last, sequence), at + 16 + length
+            if last:
+                break
+        return last, acknowledged
+
     def drain(self, seconds=180):
-        """Waits until the gateway has handed everything over."""
-        calm = 0
+        """Waits until the gateway has handed everything over, also what an earlier life of it left.
+
+        The counters begin anew with each life; the spool's own files do not (evidence/spool.rs)."""
+        calm, before = 0, None
         end = time.monotonic() + seconds
-        m = {}
+        m, state = {}, None
         while time.monotonic() < end:
             m = self.metrics()
-            waiting = m.get("plura_evidence_queue", 0) + m.get("plura_evidence_spool_bytes", 0)
-            handed = m.get("plura_evidence_shipped_total", 0) + m.get("plura_evidence_refused_total", 0)
-            done = m.get("plura_evidence_queue", 0) == 0 and (
-                handed >= m.get("plura_evidence_spooled_total", 0) or waiting == 0)
-            calm = calm + 1 if done else 0
-            if calm >= 4:
+            try:
+                state = self.spooled_and_acknowledged()
+            except OSError:
+                state = (1, 0)  # a segment that was handed over just now
+            done = m["plura_evidence_queue"] == 0 and state[0] <= state[1]
+            now = (m["plura_evidence_spooled_total"], state)
+            calm = calm + 1 if done and now == before else 0
+            before = now
+            if calm >= 3:
                 return True
-            time.sleep(0.25)
-        raise TimeoutError(f"the spool did not drain within {seconds} s: "
+            time.sleep(0.3)
+        raise TimeoutError(f"the spool did not drain within {seconds} s: last, acknowledged {state}; "
                            f"{ {k: v for k, v in m.items() if k.startswith('plura_evidence')} }")
 
     # upstreams
