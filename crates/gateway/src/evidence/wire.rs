@@ -31,6 +31,14 @@ static TREE: LazyLock<Vec<(String, Node)>> = LazyLock::new(|| {
     tree(&leaves, 0)
 });
 
+static REQUEST_HEADERS: LazyLock<Option<usize>> = LazyLock::new(|| column("request_headers"));
+static RESPONSE_HEADERS: LazyLock<Option<usize>> = LazyLock::new(|| column("response_headers"));
+static RECEIVED: LazyLock<Option<usize>> = LazyLock::new(|| column("received"));
+
+fn column(name: &str) -> Option<usize> {
+    COLUMNS.iter().position(|column| column.name == name)
+}
+
 #[derive(Clone, Copy)]
 enum Leaf {
     Column(usize),
@@ -99,7 +107,7 @@ struct Writer<'e> {
 
 impl Writer<'_> {
     fn fields(&self, fields: &[(String, Node)], out: &mut Vec<u8>, some: &mut bool) {
-        for (name, node) in fields {
+        for (name, node) in fields.iter().filter(|(_, node)| self.is_present(node)) {
             let start = out.len();
             if *some {
                 out.push(b',');
@@ -130,13 +138,29 @@ impl Writer<'_> {
         }
     }
 
+    /// Most columns of an HTTP event are empty, whole objects of them.
+    fn is_present(&self, node: &Node) -> bool {
+        match node {
+            Node::Object(fields) => fields.iter().any(|(_, node)| self.is_present(node)),
+            // The header columns are written from their lists; `column` leaves out what is not there.
+            Node::Column(i) => {
+                !matches!(self.cells.get(*i), Some(Cell::Null))
+                    || Some(*i) == *REQUEST_HEADERS
+                    || Some(*i) == *RESPONSE_HEADERS
+            }
+            _ => true,
+        }
+    }
+
     fn column(&self, i: usize, out: &mut Vec<u8>) -> bool {
-        let column = COLUMNS.get(i).map(|c| c.name);
-        match column {
-            Some("request_headers") => return headers(self.request_headers, out),
-            Some("response_headers") => return headers(self.response_headers, out),
-            Some("received") if self.event.received == 0 => return false,
-            _ => {}
+        if Some(i) == *REQUEST_HEADERS {
+            return headers(self.request_headers, out);
+        }
+        if Some(i) == *RESPONSE_HEADERS {
+            return headers(self.response_headers, out);
+        }
+        if Some(i) == *RECEIVED && self.event.received == 0 {
+            return false;
         }
         match self.cells.get(i) {
             None | Some(Cell::Null) => false,
