@@ -47,16 +47,29 @@ fn every_story_comes_out_as_expected_and_twice_the_same() {
     assert!(findings <= 1, "quiet week: {}", quiet["findings"]);
     for (name, rules) in [
         ("llm-api-key-theft", &["credential-theft", "action-block"][..]),
-        ("credential-stuffing-to-takeover", &["credential-stuffing", "account-takeover", "action-step-up"]),
-        ("webshell-to-reverse-shell", &["web-shell-upload", "web-shell", "reverse-shell", "action-block"]),
+        (
+            "credential-stuffing-to-takeover",
+            &["credential-stuffing", "account-takeover", "action-step-up"],
+        ),
+        (
+            "webshell-to-reverse-shell",
+            &["web-shell-upload", "web-shell", "reverse-shell", "action-block"],
+        ),
         ("l7-flood", &["l7-flood", "action-limit"]),
     ] {
         let incidents = outcome(name)["incidents"].as_array().unwrap();
         assert_eq!(incidents.len(), 1, "{name}: one story, one incident");
-        let story: Vec<&str> =
-            incidents[0]["story"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+        let story: Vec<&str> = incidents[0]["story"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| line.as_str().unwrap())
+            .collect();
         for rule in rules {
-            assert!(story.iter().any(|line| line.split(' ').next() == Some(rule)), "{name}: {rule} in {story:?}");
+            assert!(
+                story.iter().any(|line| line.split(' ').next() == Some(rule)),
+                "{name}: {rule} in {story:?}"
+            );
         }
     }
     // Whoever did nothing wrong got in, but for the accounts that were broken into.

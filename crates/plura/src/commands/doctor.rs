@@ -73,7 +73,7 @@ fn profile_check() -> Check {
 /// What the server says of itself: dropped evidence, silent gateways, corrupt records.
 fn health_checks(health: &Value) -> Vec<Check> {
     let mut checks = Vec::new();
-    let dropped = health.pointer("/dropped_total").and_then(Value::as_u64).unwrap_or(0);
+    let dropped = health.pointer("/dropped").and_then(Value::as_u64).unwrap_or(0);
     checks.push(if dropped == 0 {
         fine("evidence", "nothing was dropped".to_owned())
     } else {
@@ -84,7 +84,7 @@ fn health_checks(health: &Value) -> Vec<Check> {
             hint: Some("give the gateway's spool more room, or the server more time".to_owned()),
         }
     });
-    let corrupt = health.pointer("/store/corrupt_records").and_then(Value::as_u64).unwrap_or(0);
+    let corrupt = health.pointer("/corrupt_records").and_then(Value::as_u64).unwrap_or(0);
     if corrupt > 0 {
         checks.push(Check {
             name: "store",

@@ -42,6 +42,9 @@ pub enum IncidentCommand {
         /// File to write
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
+        /// Why; goes into the ledger
+        #[arg(long)]
+        reason: String,
     },
 }
 
@@ -62,17 +65,13 @@ pub fn run(context: &Context, command: IncidentCommand) -> Result<ExitCode, Fail
         }
         IncidentCommand::Show { id } => {
             let id = full_id(context, "incidents", &id)?;
-            let incident = client.get(&format!("/api/v1/incidents/{id}"))?;
-            let findings = client.get(&format!("/api/v1/findings?incident={id}&limit=200"))?;
-            let actions = client.get(&format!("/api/v1/actions?incident={id}&limit=200"))?;
+            let whole = client.get(&format!("/api/v1/incidents/{id}"))?;
             match context.format {
-                Format::Json => say_json(&json!({
-                    "incident": incident,
-                    "findings": list(&findings, "/items"),
-                    "actions": list(&actions, "/items"),
-                })),
+                Format::Json => say_json(&whole),
                 Format::Human => {
-                    tell(&incident, list(&findings, "/items"), list(&actions, "/items"))
+                    let none = Value::Null;
+                    let incident = whole.get("incident").unwrap_or(&none);
+                    tell(incident, list(&whole, "/findings"), list(&whole, "/actions"));
                 }
             }
         }
@@ -99,12 +98,12 @@ pub fn run(context: &Context, command: IncidentCommand) -> Result<ExitCode, Fail
             client.post(&format!("/api/v1/incidents/{id}/comments"), &json!({ "text": text }))?;
             say("comment added");
         }
-        IncidentCommand::Export { id, to } => {
+        IncidentCommand::Export { id, to, reason } => {
             let id = full_id(context, "incidents", &id)?;
             let bytes = client.send(
                 "POST",
                 &format!("/api/v1/incidents/{id}/export"),
-                Body::Json(&json!({})),
+                Body::Json(&json!({ "reason": reason })),
             )?;
             std::fs::write(&to, &bytes).map_err(|error| {
                 Failure::input(format!("cannot write `{}`: {error}", to.display()))

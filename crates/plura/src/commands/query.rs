@@ -37,7 +37,7 @@ pub fn run(context: &Context, args: &QueryArgs) -> Result<ExitCode, Failure> {
     }
     let sql = args.sql.as_deref().unwrap_or_default();
     let answer =
-        context.client()?.post("/api/v1/query", &json!({ "sql": sql, "limit": args.limit }))?;
+        context.client()?.post("/api/v1/query", &json!({ "sql": sql, "rows": args.limit }))?;
     match context.format {
         Format::Json => say_json(&answer),
         Format::Human => {

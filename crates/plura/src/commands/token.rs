@@ -11,7 +11,7 @@ pub enum TokenCommand {
     Create {
         /// What it is for, such as `gateway seoul-1`
         name: String,
-        /// What it may do: intake, gateway, query, act, admin (repeat for several)
+        /// What it may do: intake, gateway, query, act, audit, reveal, metrics, admin (repeat for several)
         #[arg(long = "scope", required = true)]
         scopes: Vec<String>,
         /// Days until it ends
@@ -30,7 +30,7 @@ pub fn run(context: &Context, command: TokenCommand) -> Result<ExitCode, Failure
         TokenCommand::Create { name, scopes, days } => {
             let answer = client.post(
                 "/api/v1/tokens",
-                &json!({ "name": name, "scopes": scopes, "expires_in_days": days }),
+                &json!({ "name": name, "scopes": scopes, "expires_days": days }),
             )?;
             match context.format {
                 Format::Json => say_json(&answer),
@@ -42,7 +42,7 @@ pub fn run(context: &Context, command: TokenCommand) -> Result<ExitCode, Failure
             match context.format {
                 Format::Json => say_json(&answer),
                 Format::Human => {
-                    let rows = list(&answer, "/items")
+                    let rows = list(&answer, "")
                         .iter()
                         .map(|t| {
                             vec![

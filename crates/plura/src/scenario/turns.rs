@@ -264,7 +264,7 @@ fn office_hours(time: Timestamp) -> f64 {
 fn visit(number: u32, chance: &mut Chance, start: Timestamp, turns: &mut Vec<Turn>) {
     let Some(customer) = account(number) else { return };
     // Two homes: a fixed line, and a mobile network whose address changes from visit to visit.
-    let mobile = number % 3 == 0;
+    let mobile = number.is_multiple_of(3);
     let from = if mobile {
         format!("100.{}.{}.{}", 64 + number % 64, chance.below(256), 1 + chance.below(254))
     } else {
