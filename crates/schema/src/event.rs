@@ -6,6 +6,7 @@
 use crate::{Diagnostic, Entity, EntityKind, OutcomeResult};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
+use std::sync::OnceLock;
 use uuid::Uuid;
 
 /// The OCSF version we write (<https://schema.ocsf.io/1.6.0>).
@@ -274,9 +275,11 @@ macro_rules! event {
         ];
 
         impl Event {
-            fn take_columns(&mut self, root: &mut Map<String, Value>, diagnostics: &mut Vec<Diagnostic>) {
+            /// Takes one column's value; what is of another type moves to `unmapped`.
+            fn take_column(&mut self, column: usize, mut value: Value, root: &mut Map<String, Value>, diagnostics: &mut Vec<Diagnostic>) {
+                let mut number = 0;
                 $(
-                    if let Some(mut value) = take_path(root, $path) {
+                    if number == column {
                         match <$type as Field>::from_json(&mut value) {
                             Some(known) => self.$name = known,
                             None => {
@@ -284,8 +287,11 @@ macro_rules! event {
                                 put_path(root, concat!("unmapped.", $path), value);
                             }
                         }
+                        return;
                     }
+                    number += 1;
                 )*
+                let _ = number;
             }
 
             fn put_columns(&self, root: &mut Map<String, Value>) {
@@ -500,7 +506,13 @@ impl Event {
         let mut diagnostics = Vec::new();
         match value {
             Value::Object(mut root) => {
-                event.take_columns(&mut root, &mut diagnostics);
+                let mut found = Vec::with_capacity(32);
+                take_known(paths(), &mut root, &mut found);
+                // In the order of the columns, so that diagnostics have one too.
+                found.sort_unstable_by_key(|(column, _)| *column);
+                for (column, value) in found {
+                    event.take_column(column, value, &mut root, &mut diagnostics);
+                }
                 // Derived from class and activity on the way out.
                 root.remove("category_uid");
                 root.remove("type_uid");
@@ -590,6 +602,58 @@ impl<'de> Deserialize<'de> for Event {
             Ok(Event::from_ocsf(value).0)
         } else {
             Err(serde::de::Error::custom("an event is a JSON object"))
+        }
+    }
+}
+
+/// The columns' paths as a tree, so that one walk over a record finds them all.
+#[derive(Default)]
+struct PathNode {
+    column: Option<usize>,
+    children: Vec<(&'static str, PathNode)>,
+}
+
+fn paths() -> &'static PathNode {
+    static TREE: OnceLock<PathNode> = OnceLock::new();
+    TREE.get_or_init(|| {
+        let mut root = PathNode::default();
+        for (number, column) in COLUMNS.iter().enumerate() {
+            root.grow(column.path, number);
+        }
+        root
+    })
+}
+
+impl PathNode {
+    fn grow(&mut self, path: &'static str, column: usize) {
+        let (head, tail) = path.split_once('.').map_or((path, None), |(h, t)| (h, Some(t)));
+        let place = self.children.iter().position(|(name, _)| *name == head);
+        let place = place.unwrap_or_else(|| {
+            self.children.push((head, PathNode::default()));
+            self.children.len() - 1
+        });
+        if let Some((_, child)) = self.children.get_mut(place) {
+            match tail {
+                Some(tail) => child.grow(tail, column),
+                None => child.column = Some(column),
+            }
+        }
+    }
+}
+
+/// Takes every column's value out of `map`, and objects that this leaves empty with it.
+fn take_known(node: &PathNode, map: &mut Map<String, Value>, found: &mut Vec<(usize, Value)>) {
+    for (name, child) in &node.children {
+        if let Some(column) = child.column {
+            if let Some(value) = map.remove(*name) {
+                found.push((column, value));
+            }
+        } else if let Some(Value::Object(inner)) = map.get_mut(*name) {
+            let before = found.len();
+            take_known(child, inner, found);
+            if found.len() > before && inner.is_empty() {
+                map.remove(*name);
+            }
         }
     }
 }

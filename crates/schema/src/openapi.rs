@@ -42,7 +42,9 @@ impl ToSchema for Digest {}
 
 impl PartialSchema for Event {
     fn schema() -> RefOr<Schema> {
-        let mut about = String::from("An OCSF event. Besides what OCSF defines for its class, the paths we read:\n");
+        let mut about = String::from(
+            "An OCSF event. Besides what OCSF defines for its class, the paths we read:\n",
+        );
         for column in COLUMNS {
             let kind = match column.kind {
                 ColumnKind::Text => "text",

@@ -62,3 +62,15 @@ fn columns_have_unique_names_and_paths_and_round_trip_by_cell() {
     });
     assert_eq!(copy, event);
 }
+
+#[test]
+fn empty_objects_and_strangers_below_known_paths_stay() {
+    let given = json!({
+        "metadata": { "uid": "0190aaaa-bbbb-7ccc-8ddd-eeeeffff0000", "version": "1.6.0" },
+        "time": 1, "class_uid": 0, "activity_id": 0, "category_uid": 0, "type_uid": 0, "severity_id": 1,
+        "device": {}, "actor": { "user": { "name": "a", "groups": [] } }, "process": { "file": "not an object" }
+    });
+    let (event, diagnostics) = Event::from_ocsf(given.clone());
+    assert_eq!(diagnostics, []);
+    assert_eq!(event.to_ocsf(), given);
+}
