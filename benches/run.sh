@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Every benchmark, one after the other; figures and their meaning are in docs/benchmarks.md.
+# Machines are noisy: each prints medians of several runs, CPU time, and a peer from the same run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/plura/target}"
+cargo bench --locked -p detect
+cargo bench --locked -p normalize
+# Without DataFusion: the log is what acknowledges, and the lake takes long to optimise.
+cargo bench --locked -p store --no-default-features --bench intake
+cargo bench --locked -p gateway --bench evidence
+benches/gateway.sh
