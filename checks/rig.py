@@ -363,8 +363,9 @@ class Rig:
     def set_up(self, mode="observe"):
         """First login, a password of one's own, tokens, the tenant's mode, a profile."""
         self.api = Api(self.base, self.ca_file)
-        text = self.server.text()
-        once = next(line for line in text.splitlines() if "one-time password" in line)
+        # It stands a line or two below `ready`.
+        once = wait_for("the one-time password", lambda: next(
+            (line for line in self.server.text().splitlines() if "one-time password" in line and line.count("`") == 4), None), 10)
         once = once.split("one-time password", 1)[1].strip().strip("`")
         status, headers, data = self.api.call("POST", "/api/v1/login", {"name": "owner", "password": once})
         if status != 200:
