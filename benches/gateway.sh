@@ -4,6 +4,7 @@
 # full capture. One worker each, driven in turn, medians of the rounds.
 #
 #   benches/gateway.sh [rounds] [seconds per round]
+#   GATEWAY_BUILT=1 benches/gateway.sh          measures the binary that is there
 set -eu
 
 rounds=${1:-5}
@@ -25,7 +26,7 @@ fi
 
 echo "building the gateway (release) ..." >&2
 target=${CARGO_TARGET_DIR:-$root/target}
-(cd "$root" && cargo build --quiet --release --package gateway --example gateway)
+[ -n "${GATEWAY_BUILT:-}" ] || (cd "$root" && cargo build --quiet --release --package gateway --example gateway)
 
 work=$(mktemp -d)
 trap 'trap - EXIT; [ -z "${pids:-}" ] || kill $pids 2>/dev/null || true; rm -rf "$work"' EXIT INT TERM

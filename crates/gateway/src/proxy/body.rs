@@ -30,10 +30,15 @@ pub enum RequestBody {
 
 pub struct RequestStream {
     pub incoming: Incoming,
+    /// Its first frame, waited for before the upstream was asked, so that head and body go out together.
+    pub first: Option<First>,
     pub tap: Arc<RequestTap>,
     pub conversation: Option<Arc<Conversation>>,
     pub bytes_max: Option<u64>,
 }
+
+/// What a body answered when it was first asked.
+pub type First = Option<Result<Frame<Bytes>, hyper::Error>>;
 
 impl RequestStream {
     /// What a failed read of the client's body means.
@@ -65,7 +70,11 @@ impl Body for RequestBody {
             }
             RequestBody::Stream(stream) => stream,
         };
-        match std::task::ready!(Pin::new(&mut stream.incoming).poll_frame(cx)) {
+        let frame = match stream.first.take() {
+            Some(first) => first,
+            None => std::task::ready!(Pin::new(&mut stream.incoming).poll_frame(cx)),
+        };
+        match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
                     let seen = stream.tap.see(&data);
@@ -111,6 +120,8 @@ impl Body for RequestBody {
             RequestBody::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
+            // The first frame is not in what is left; `Content-Length` goes along in any case.
+            RequestBody::Stream(stream) if stream.first.is_some() => SizeHint::default(),
             RequestBody::Stream(stream) => stream.incoming.size_hint(),
         }
     }

@@ -17,6 +17,7 @@ use crate::evidence::{ExchangeError, RequestHead, Scheme};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -178,11 +179,19 @@ async fn answer(peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Re
     };
     let body = match body {
         gate::Passed::Unread(incoming) if incoming.is_end_stream() => RequestBody::Empty,
-        gate::Passed::Unread(incoming) => {
+        gate::Passed::Unread(mut incoming) => {
+            // A body of known length is on its way: one write upstream instead of two. One without
+            // may be a conversation, where the client waits for us.
+            let first = if open.exchange.request.headers.contains_key(CONTENT_LENGTH) {
+                Some(incoming.frame().await)
+            } else {
+                None
+            };
             let tap = RequestTap::new(live.config.limits.body_bytes_max);
             open.request_tap = Some(Arc::clone(&tap));
             RequestBody::Stream(RequestStream {
                 incoming,
+                first,
                 tap,
                 conversation: peer.conversation.clone(),
                 bytes_max: live.config.limits.request_bytes_max,
