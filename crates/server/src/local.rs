@@ -25,7 +25,9 @@ pub fn issue_token(
         .read(|read| read.users(tenant))?
         .into_iter()
         .find(|user| user.roles.get(tenant) == Some(&store::meta::Role::Owner))
-        .ok_or_else(|| Problem::bad_request("no-owner", format!("tenant `{tenant}` has no owner")))?;
+        .ok_or_else(|| {
+            Problem::bad_request("no-owner", format!("tenant `{tenant}` has no owner"))
+        })?;
     let (secret, prefix, secret_sha256) = api_token()?;
     let token = Token {
         id: new_id(time)?,
@@ -41,7 +43,8 @@ pub fn issue_token(
         revoked: None,
     };
     let what = (token.id, &token.scopes, token.expires);
-    let leaf = deeds::leaf(tenant, LeafKind::TokenChange, ACTOR, token.id, &what, "token-created", time);
+    let leaf =
+        deeds::leaf(tenant, LeafKind::TokenChange, ACTOR, token.id, &what, "token-created", time);
     meta.write(|tx| {
         tx.create_token(&token)?;
         tx.attest(&[leaf])
@@ -57,8 +60,15 @@ pub fn set_mode(meta: &Meta, tenant: &TenantId, mode: Mode) -> Result<Tenant, Pr
         .ok_or_else(|| Problem::not_found("tenant", tenant))?;
     changed.mode = mode;
     let subject = new_id(time)?;
-    let leaf =
-        deeds::leaf(tenant, LeafKind::ConfigChange, ACTOR, subject, &mode.as_str(), "mode-changed", time);
+    let leaf = deeds::leaf(
+        tenant,
+        LeafKind::ConfigChange,
+        ACTOR,
+        subject,
+        &mode.as_str(),
+        "mode-changed",
+        time,
+    );
     meta.write(|tx| {
         tx.update_tenant(&changed)?;
         tx.attest(&[leaf])

@@ -132,6 +132,11 @@ impl From<MetaError> for Problem {
                     .hint("choose another name")
             }
             MetaError::Refused(why) => Problem::new(StatusCode::CONFLICT, "refused", why),
+            full if full.is_disk_full() => Problem::unavailable(
+                "disk-full",
+                "the disk of the data folder has no room for metadata".to_owned(),
+            )
+            .hint("make room; then send the same again"),
             other => Problem::internal(&other),
         }
     }

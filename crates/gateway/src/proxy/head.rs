@@ -156,8 +156,9 @@ impl<'a> RequestLine<'a> {
             return Err(Refusal::TargetTooLong);
         }
         // Bytes above ASCII are not URI characters, yet browsers of old send them raw in queries;
-        // they have one reading, so they may pass. Controls, spaces and fragments may not.
-        if target.iter().any(|&b| b <= b' ' || b == 0x7f || b == b'#') {
+        // as UTF-8 they have one reading, so they may pass. Controls, spaces and fragments may not.
+        let is_text = std::str::from_utf8(target).is_ok();
+        if !is_text || target.iter().any(|&b| b <= b' ' || b == 0x7f || b == b'#') {
             return Err(Refusal::InvalidTarget);
         }
         let authority = match target.first() {

@@ -69,7 +69,16 @@ pub fn server(args: ServerArgs) -> Result<ExitCode, Failure> {
 }
 
 pub fn gateway(args: GatewayArgs) -> Result<ExitCode, Failure> {
-    let load = || gateway::Config::load(&args.config);
+    let load = || {
+        let config = gateway::Config::load(&args.config)?;
+        let wrong: Vec<Diagnostic> = config
+            .sites
+            .iter()
+            .filter_map(|site| gateway::evidence::Site::compile(&site.name, &site.evidence()).err())
+            .flatten()
+            .collect();
+        if wrong.is_empty() { Ok(config) } else { Err(wrong) }
+    };
     let config = load().map_err(|faults| wrong(&faults))?;
     if args.check {
         say("the configuration is fine");

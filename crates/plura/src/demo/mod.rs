@@ -322,7 +322,7 @@ fn start_gateway(
 }
 
 fn certificate(data: &Path) -> PathBuf {
-    data.join("server/tls/cert.pem")
+    data.join("server/tls/server.pem")
 }
 
 fn private_file(file: &Path, text: &str) -> std::io::Result<()> {
@@ -390,7 +390,7 @@ async fn ship_logs(
     device: Option<&str>,
 ) -> Result<(), Failure> {
     let source = format!("{story}-logs");
-    let certificate = server.app.config.data.join("tls/cert.pem");
+    let certificate = server.app.config.data.join("tls/server.pem");
     let (base, token, text) =
         (format!("https://{}", server.address), token.clone(), text.to_owned());
     let query = crate::commands::query_string(&[

@@ -73,28 +73,6 @@ pub fn of_action(tenant: &TenantId, action: &Action) -> Leaf {
     }
 }
 
-/// Something somebody did that is not itself a record: a login, a view of evidence, a change of setting.
-pub fn of_deed(
-    tenant: &TenantId,
-    kind: LeafKind,
-    actor: &str,
-    subject: Uuid,
-    what: &impl Serialize,
-    reason: &str,
-    now: Timestamp,
-) -> Leaf {
-    Leaf {
-        tenant: tenant.clone(),
-        kind,
-        time: now,
-        actor: actor.to_owned(),
-        subject,
-        digest: digest(what),
-        reason: reason.to_owned(),
-        causes: Vec::new(),
-    }
-}
-
 fn digest(record: &impl Serialize) -> schema::Digest {
     match serde_json::to_value(record) {
         Ok(value) => record_digest(&value),

@@ -61,6 +61,14 @@ pub enum MetaError {
     Refused(&'static str),
 }
 
+impl MetaError {
+    /// The disk has no room: the same may work later.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, MetaError::Sqlite(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+}
+
 pub type Result<T> = std::result::Result<T, MetaError>;
 
 /// The metadata database; clones share it.
