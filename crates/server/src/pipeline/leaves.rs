@@ -5,7 +5,6 @@ use schema::{
     Action, ActionState, Actor, Finding, Incident, Leaf, LeafKind, TenantId, Timestamp, sha256,
 };
 use serde::Serialize;
-use uuid::Uuid;
 
 /// Causes a leaf names; a finding's further events are found by its own evidence list.
 const CAUSES_MAX: usize = 64;
