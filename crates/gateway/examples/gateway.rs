@@ -5,6 +5,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+/// As in the `plura` binary. Exchanges are made by a worker and freed by the recorder, which glibc's
+/// arenas pay for with locks: see docs/benchmarks.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let Some(path) = std::env::args().nth(1) else {
         eprintln!("usage: gateway gateway.yaml");

@@ -74,6 +74,11 @@ enum Command {
     },
 }
 
+/// Evidence is made by one thread and freed by another, which glibc's allocator pays for with locks
+/// (docs/benchmarks.md). mimalloc: kept by Microsoft Research, MIT.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let context = commands::Context { format: cli.output, server: cli.server, tenant: cli.tenant };
