@@ -381,7 +381,8 @@ impl Worker {
                     return;
                 }
             }
-            if self.common.counts.queue_len.load(Ordering::Relaxed) == 0 && self.unsynced.is_some() {
+            if self.common.counts.queue_len.load(Ordering::Relaxed) == 0 && self.unsynced.is_some()
+            {
                 std::thread::sleep(GATHER);
             }
         }

@@ -14,7 +14,12 @@ use std::sync::Arc;
 pub fn start(config: &Config) -> Result<(Evidence, Option<Shipper>), Vec<Diagnostic>> {
     let one = |fault: Diagnostic| vec![fault];
     let Some(key_file) = &config.key_file else {
-        return Err(one(fault("key-missing", "key_file", "there is no `key_file`".into(), KEY_HINT)));
+        return Err(one(fault(
+            "key-missing",
+            "key_file",
+            "there is no `key_file`".into(),
+            KEY_HINT,
+        )));
     };
     let key = read_secret(key_file, "key_file").map_err(one)?;
     let keys = Keys::parse(&key)
@@ -24,7 +29,12 @@ pub fn start(config: &Config) -> Result<(Evidence, Option<Shipper>), Vec<Diagnos
         (None, Some(state)) => state.join("spool"),
         (None, None) => {
             let message = "there is neither `spool.dir` nor `state_dir`".to_owned();
-            return Err(one(fault("spool-missing", "spool.dir", message, "name a folder the gateway may write to")));
+            return Err(one(fault(
+                "spool-missing",
+                "spool.dir",
+                message,
+                "name a folder the gateway may write to",
+            )));
         }
     };
     let mut spool = SpoolConfig::new(dir);
@@ -33,9 +43,15 @@ pub fn start(config: &Config) -> Result<(Evidence, Option<Shipper>), Vec<Diagnos
     }
     let book = Arc::new(SessionBook::new(SessionBook::LIMIT_DEFAULT));
     let recorder_config = RecorderConfig::new(config.gateway.as_str(), spool);
-    let recorder = Recorder::start(recorder_config, keys.clone(), Arc::clone(&book)).map_err(|e| {
-        one(fault("spool-unusable", "spool.dir", e.to_string(), "check the folder and its owner"))
-    })?;
+    let recorder =
+        Recorder::start(recorder_config, keys.clone(), Arc::clone(&book)).map_err(|e| {
+            one(fault(
+                "spool-unusable",
+                "spool.dir",
+                e.to_string(),
+                "check the folder and its owner",
+            ))
+        })?;
     let shipper = match &config.server {
         None => None,
         Some(server) => {
@@ -43,7 +59,12 @@ pub fn start(config: &Config) -> Result<(Evidence, Option<Shipper>), Vec<Diagnos
             let tls = Arc::new(tls::client_config(server.ca_file.as_deref()).map_err(one)?);
             let shipping = ShipperConfig { url: server.url.clone(), token, tls };
             Some(Shipper::new(shipping, &recorder).map_err(|e| {
-                one(fault("server-invalid", "server", e.to_string(), "check `url` and `token_file`"))
+                one(fault(
+                    "server-invalid",
+                    "server",
+                    e.to_string(),
+                    "check `url` and `token_file`",
+                ))
             })?)
         }
     };
@@ -55,7 +76,12 @@ const KEY_HINT: &str = "make one with `openssl rand -hex 32` and let only the ga
 fn read_secret(path: &Path, field: &str) -> Result<Secret, Diagnostic> {
     std::fs::read_to_string(path).map(|text| Secret::new(text.trim())).map_err(|error| {
         let message = format!("cannot read `{}`: {error}", path.display());
-        fault("secret-unreadable", field, message, "check that the file exists and that the gateway may read it")
+        fault(
+            "secret-unreadable",
+            field,
+            message,
+            "check that the file exists and that the gateway may read it",
+        )
     })
 }
 

@@ -192,7 +192,8 @@ async fn who_has_proved_who_they_are_goes_on() {
       - {match: 'POST /login', action: login, account: ['query:user']}";
     let gateway = start(verifying().await, site, "");
     let ask = async |line: &str, sid: &str| {
-        let request = format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: sid={sid}\r\n\r\n");
+        let request =
+            format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: sid={sid}\r\n\r\n");
         status(&gateway.send(request.as_bytes()).await)
     };
     // Both sessions belong to kim: the gateway has learnt it from their logins.
