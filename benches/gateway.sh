@@ -29,7 +29,7 @@ target=${CARGO_TARGET_DIR:-$root/target}
 [ -n "${GATEWAY_BUILT:-}" ] || (cd "$root" && cargo build --quiet --release --package gateway --example gateway)
 
 work=$(mktemp -d)
-trap 'trap - EXIT; [ -z "${pids:-}" ] || kill $pids 2>/dev/null || true; rm -rf "$work"' EXIT INT TERM
+trap 'trap - EXIT; [ -z "${pids:-}" ] || { kill $pids; wait $pids; } 2>/dev/null || true; rm -rf "$work"' EXIT INT TERM
 pids=''
 
 fill() { # template, destination

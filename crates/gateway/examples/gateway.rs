@@ -5,8 +5,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-/// As in the `plura` binary. Exchanges are made by a worker and freed by the recorder, which glibc's
-/// arenas pay for with locks: see docs/benchmarks.md.
+/// Exchanges are made by a worker and freed by the recorder, which glibc's arenas pay for with locks:
+/// docs/gateway.md has what it costs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
