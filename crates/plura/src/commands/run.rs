@@ -3,7 +3,7 @@
 use crate::output::{EXIT_UNREACHABLE, Failure, say};
 use clap::Args;
 use schema::Diagnostic;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Args)]
@@ -69,49 +69,32 @@ pub fn server(args: ServerArgs) -> Result<ExitCode, Failure> {
 }
 
 pub fn gateway(args: GatewayArgs) -> Result<ExitCode, Failure> {
-    let load = || {
-        let config = gateway::Config::load(&args.config)?;
-        let wrong: Vec<Diagnostic> = config
-            .sites
-            .iter()
-            .filter_map(|site| gateway::evidence::Site::compile(&site.name, &site.evidence()).err())
-            .flatten()
-            .collect();
-        if wrong.is_empty() { Ok(config) } else { Err(wrong) }
-    };
-    let config = load().map_err(|faults| wrong(&faults))?;
     if args.check {
+        check_gateway(&args.config).map_err(|faults| wrong(&faults))?;
         say("the configuration is fine");
         return Ok(ExitCode::SUCCESS);
     }
     log_to_stderr();
-    let handle = gateway::Gateway::start(config).map_err(|faults| wrong(&faults))?;
-    for address in handle.addrs() {
-        say(&format!("plura gateway listens on {address}"));
-    }
-    say(&format!("metrics and health on http://{}", handle.admin_addr()));
-    runtime()?.block_on(async {
-        use tokio::signal::unix::{SignalKind, signal};
-        let cannot =
-            |error: std::io::Error| Failure::input(format!("cannot wait for signals: {error}"));
-        let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-        let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-                _ = hangup.recv() => match load().and_then(|config| handle.reload(config)) {
-                    Ok(()) => tracing::info!("configuration reloaded"),
-                    Err(faults) => for fault in faults {
-                        tracing::error!("the old configuration stays: {fault}");
-                    },
-                },
-            }
+    let told = gateway::run(&args.config, |handle| {
+        for address in handle.addrs() {
+            say(&format!("plura gateway listens on {address}"));
         }
-    })?;
-    handle.shutdown();
+        say(&format!("metrics and health on http://{}", handle.admin_addr()));
+    });
+    told.map_err(|faults| wrong(&faults))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Everything a start would refuse and that can be seen without starting: routes and expressions too.
+fn check_gateway(file: &Path) -> Result<(), Vec<Diagnostic>> {
+    let config = gateway::Config::load(file)?;
+    let wrong: Vec<Diagnostic> = config
+        .sites
+        .iter()
+        .filter_map(|site| gateway::evidence::Site::compile(&site.name, &site.evidence()).err())
+        .flatten()
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
 /// Diagnostics as one failure.

@@ -174,7 +174,8 @@ async fn demo(args: &DemoArgs) -> Result<(), Failure> {
             }
         }
     }
-    gateway.shutdown();
+    // The gateway waits for its threads, which an event loop must not.
+    let _ = tokio::task::spawn_blocking(move || gateway.shutdown()).await;
     server.shutdown().await;
     Ok(())
 }
