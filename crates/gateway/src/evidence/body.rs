@@ -206,7 +206,13 @@ pub(super) struct Shown {
 
 impl Protect<'_> {
     /// Protects a decoded body.
-    pub(super) fn body(&mut self, decoded: &Decoded<'_>, media: &MediaType<'_>) -> Option<Shown> {
+    /// `as_text`: what [`text`] made of it, where the caller has asked already.
+    pub(super) fn body(
+        &mut self,
+        decoded: &Decoded<'_>,
+        media: &MediaType<'_>,
+        as_text: Option<&str>,
+    ) -> Option<Shown> {
         let bytes = decoded.bytes.as_ref();
         if bytes.is_empty() {
             return None;
@@ -224,6 +230,14 @@ impl Protect<'_> {
                     }
                 }
                 _ => Shown { text: "[undecodable]".to_owned(), encoding: None, hidden: false },
+            });
+        }
+        if let Some(text) = as_text.filter(|text| !text.starts_with("--")) {
+            let hidden = self.document(text, media, decoded.cut);
+            return Some(Shown {
+                hidden: hidden.is_some(),
+                text: hidden.unwrap_or_else(|| text.to_owned()),
+                encoding: None,
             });
         }
         let protected = self.bytes(bytes, media, decoded.cut, 0);

@@ -37,7 +37,7 @@ pub fn fuzz_protect(data: &[u8]) {
     let keys = Keys::new(&[1; 32]);
     let mut protect = Protect::new(&site.scanner, &keys, &[], Uuid::nil());
     let decoded = Decoded { bytes: Cow::Borrowed(body), cut: choice & 8 != 0, opaque: false };
-    protect.body(&decoded, &MediaType::of(&headers));
+    protect.body(&decoded, &MediaType::of(&headers), None);
 }
 
 /// Observes an exchange made of any bytes: method, target, headers and both bodies.

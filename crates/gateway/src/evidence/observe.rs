@@ -112,7 +112,9 @@ impl<'a> Observation<'a> {
         event.request_content_type = kept("content-type");
 
         protect.begin("request.body");
-        if let Some(Shown { text, encoding, hidden }) = protect.body(&sent, &request_media) {
+        if let Some(Shown { text, encoding, hidden }) =
+            protect.body(&sent, &request_media, request_text.as_deref())
+        {
             if hidden {
                 event.request_sha256 = exchange.request_body.sha256.map(|d| keys.keyed_digest(&d));
             }
@@ -130,7 +132,9 @@ impl<'a> Observation<'a> {
             .find(|(name, _)| *name == "content-type")
             .map(|(_, value)| value.clone().into_owned());
         protect.begin("response.body");
-        if let Some(Shown { text, encoding, hidden }) = protect.body(&answered, &response_media) {
+        if let Some(Shown { text, encoding, hidden }) =
+            protect.body(&answered, &response_media, response_text.as_deref())
+        {
             if hidden {
                 event.response_sha256 =
                     exchange.response_body.sha256.map(|d| keys.keyed_digest(&d));

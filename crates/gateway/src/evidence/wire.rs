@@ -226,12 +226,13 @@ fn text(value: &str, out: &mut Vec<u8>) -> bool {
     let mut copied = 0;
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        // Eight bytes at once while none of them asks for an escape.
-        if let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>())
-            && is_plain(u64::from_ne_bytes(*eight))
-        {
-            at += 8;
-            continue;
+        // Eight bytes at once, to the first that asks for an escape.
+        if let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let plain = plain_bytes(u64::from_le_bytes(*eight));
+            at += plain;
+            if plain > 0 {
+                continue;
+            }
         }
         let i = at;
         at += 1;
@@ -261,14 +262,16 @@ fn text(value: &str, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// No byte below 0x20, no `"`, no `\`. May say no where it could say yes, never the other way.
-fn is_plain(eight: u64) -> bool {
+/// How many bytes from the first on are neither below 0x20 nor `"` nor `\`.
+fn plain_bytes(eight: u64) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
+    // A borrow can flag bytes above the first one flagged, never below it.
     let below = |x: u64, n: u64| x.wrapping_sub(ONES * n) & !x & HIGH;
     let quote = eight ^ (ONES * 0x22);
     let backslash = eight ^ (ONES * 0x5C);
-    (below(eight, 0x20) | below(quote, 1) | below(backslash, 1)) == 0
+    let flagged = below(eight, 0x20) | below(quote, 1) | below(backslash, 1);
+    (flagged.trailing_zeros() / 8) as usize
 }
 
 #[cfg(test)]
