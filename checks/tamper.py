@@ -38,7 +38,7 @@ def make_evidence(rig, verdict):
     wait_for("all leaves in the ledger", lambda: rig.api.json("GET", "/api/v1/health")["leaves_pending"] == 0, 30)
     incident = waiting[0]["incident"]
     package = rig.folder / "evidence.tar"
-    code, out, err = rig.cli("incident", "export", incident, "--to", package, expect=None)
+    code, out, err = rig.cli("incident", "export", incident, "--reason", "tamper check", "--to", package, expect=None)
     verdict.expect("`plura incident export` writes the package", code == 0 and package.exists(), f"exit {code} {out[:200]} {err[:300]}")
     if not package.exists():
         status, _, data = rig.api.call("POST", f"/api/v1/incidents/{incident}/export", {"reason": "check"})
