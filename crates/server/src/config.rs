@@ -158,7 +158,7 @@ impl Config {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|cause| {
             Diagnostic::new("config-unreadable", &name, format!("cannot read `{name}`: {cause}"))
-                .hint("check the path and its permissions; `plura config example` prints one to start from")
+                .hint("check the path and its permissions; docs/api.md lists every key with its default")
         })?;
         Config::parse(&name, &text)
     }

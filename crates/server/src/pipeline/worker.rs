@@ -142,6 +142,7 @@ impl Judged {
                     ),
                     published,
                     judged_until: 0,
+                    has_failed: false,
                     marked_until: 0,
                 };
                 tokio::spawn(worker.run(inbox, now()));
@@ -259,6 +260,8 @@ struct Worker {
     published: watch::Sender<Arc<Restrictions>>,
     /// Everything received up to here has been judged and written down.
     judged_until: Timestamp,
+    /// Something was judged and could not be written down: the mark stays before it.
+    has_failed: bool,
     /// The same, as the metadata knows it.
     marked_until: Timestamp,
 }
@@ -266,6 +269,7 @@ struct Worker {
 impl Worker {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>, started: Timestamp) {
         if let Err(problem) = self.restore(started).await {
+            self.has_failed = true;
             warn!(tenant = %self.tenant, %problem, "the past could not be read in full; baselines learn anew");
         }
         let mut tick = tokio::time::interval(TICK);
@@ -281,6 +285,7 @@ impl Worker {
             if let Err(problem) = done {
                 // Nothing is lost: the events are durable, and what was not written down is judged
                 // again at the next start. But somebody has to know.
+                self.has_failed = true;
                 warn!(tenant = %self.tenant, %problem, "judging failed");
             }
         }
@@ -677,7 +682,10 @@ impl Worker {
     /// Remembers how far judging has come.
     async fn mark(&mut self, time: Timestamp) -> Result<(), Problem> {
         let judged = self.judged_until;
-        if judged <= self.marked_until || time.saturating_sub(self.marked_until) < MARK_EVERY_MS {
+        if self.has_failed
+            || judged <= self.marked_until
+            || time.saturating_sub(self.marked_until) < MARK_EVERY_MS
+        {
             return Ok(());
         }
         let tenant = self.tenant.clone();
