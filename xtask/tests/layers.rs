@@ -13,12 +13,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("evidence", &["schema"]),
     ("store", &["schema"]),
     ("detect", &["schema"]),
+    ("trust", &["schema"]),
     ("gateway", &["schema"]),
     // `gateway` for one thing: its `Keys` unseal what policy kept, when somebody may see it.
-    ("server", &["schema", "normalize", "detect", "respond", "evidence", "store", "gateway"]),
+    ("server", &["schema", "normalize", "detect", "respond", "evidence", "store", "gateway", "trust"]),
     (
         "plura",
-        &["schema", "server", "gateway", "evidence", "normalize", "detect", "respond", "store"],
+        &["schema", "server", "gateway", "evidence", "normalize", "detect", "respond", "store", "trust"],
     ),
     ("xtask", &[]),
 ];

@@ -40,7 +40,7 @@ pub fn restrictions(actions: &[Action], version: u64, now: Timestamp) -> Restric
             reason: action.reason.clone(),
         })
         .collect();
-    Restrictions { version, restrictions }
+    Restrictions { version, restrictions, reconsider: Vec::new() }
 }
 
 /// The actions that hold the target again once `action` is undone: lower rungs it covers whose own time

@@ -210,4 +210,17 @@ pub struct Restrictions {
     /// Grows with every change; a gateway asks for what is newer than the one it has.
     pub version: u64,
     pub restrictions: Vec<Restriction>,
+    /// Entities whose trust changed: decisions made about them before that moment are void.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reconsider: Vec<Reconsider>,
+}
+
+/// An enforcement point forgets what it was told of this entity before `since`, and asks again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Reconsider {
+    /// `None`: of everybody (a new policy).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<Entity>,
+    pub since: Timestamp,
 }

@@ -19,7 +19,7 @@ mod tenant;
 mod time;
 
 pub use action::{
-    Action, ActionChange, ActionState, Actor, Approval, BlastRadius, Restriction, Restrictions,
+    Action, ActionChange, ActionState, Actor, Approval, BlastRadius, Reconsider, Restriction, Restrictions,
     Rung, UnknownRung,
 };
 pub use diagnostic::Diagnostic;

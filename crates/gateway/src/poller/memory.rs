@@ -66,7 +66,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let memory = Memory::open(dir.path()).unwrap();
         assert_eq!(memory.read(), None);
-        let set = Restrictions { version: 7, restrictions: vec![] };
+        let set = Restrictions { version: 7, restrictions: vec![], ..Restrictions::default() };
         memory.write(&set).unwrap();
         assert_eq!(memory.read(), Some(set));
         let mode = fs::metadata(memory.file()).unwrap().permissions().mode();
