@@ -4,5 +4,6 @@
 //! Pure: no clock, no files, no chance. The same policy and the same readings give the same bytes.
 
 mod reading;
+mod yaml;
 
 pub use reading::{Reading, Readings, Value};
