@@ -3,7 +3,23 @@
 //!
 //! Pure: no clock, no files, no chance. The same policy and the same readings give the same bytes.
 
+mod decision;
+mod engine;
+pub mod exam;
+mod expr;
+mod policy;
 mod reading;
+mod site;
+mod vocabulary;
 mod yaml;
 
+pub use decision::{Contribution, Decision, Demands, Knowledge, Part, Points, Reason};
+pub use engine::decide;
+pub use expr::CONDITION_BYTES_MAX;
+pub use policy::{By, CATEGORIES, DECISIONS_MAX, ITEMS_MAX, Language, POLICY_BYTES_MAX, Policy, TTL_SECS_MAX};
 pub use reading::{Reading, Readings, Value};
+pub use site::{
+    AddressReputation, Anonymiser, GeoPolicy, Network, NetworkType, ResourceDemands, Sensitivity,
+    Site, SourceClass, UserType,
+};
+pub use vocabulary::{SIGNALS_MAX, State, TEXT_BYTES_MAX, VALUES_MAX};

@@ -1,0 +1,434 @@
+//! The judgement itself.
+//!
+//! 1. Each indicator turns its signals into points, 0 to 100; what nobody reported gets the prior.
+//! 2. Every indicator sheet that applies is a weight vector over the six categories; the sheet with
+//!    the lowest mean is the base score: the most pessimistic view wins, so that one more view can
+//!    only lower it.
+//! 3. Penalties take a part of the trust still left, the largest of each family once; ceilings and
+//!    caps bound what remains.
+//! 4. The band of the score decides; rules may only add severity; obligations follow from both.
+//!
+//! A signal that fell silent is judged twice, as if it still said what it last said and as if
+//! nobody had ever reported it, with its indicators' points held down both times; the lower
+//! judgement counts. So falling silent never helps.
+
+mod bounds;
+
+use crate::decision::{Contribution, Decision, Demands, Knowledge, Part, Points, Reason};
+use crate::expr::{Facts, Tri};
+use crate::policy::{CATEGORIES, Indicator, Lens, POINT, Policy};
+use crate::policy::{LOW, MISSING, SILENT, UNKNOWN};
+use crate::vocabulary::State;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Indicators named among the reasons because they cost the most.
+const LOW_SHOWN_MAX: usize = 3;
+/// Indicators named among the reasons because nobody reported them.
+const UNKNOWN_SHOWN_MAX: usize = 2;
+/// An indicator is a reason when it costs at least this much of the score.
+const LOW_COST_MIN: i64 = POINT;
+
+/// Judges one access. Same policy, profile, state and demands, same decision, to the byte.
+///
+/// `profile` is a place in [`Policy::profiles`]; one beyond the list is the strictest.
+pub fn decide(policy: &Policy, profile: usize, state: &State, demands: &Demands) -> Decision {
+    let demanded = demands.profile.as_deref().map_or(0, |id| {
+        // A profile nobody knows cannot be met: the strictest stands in.
+        policy.profile(id).unwrap_or(usize::MAX)
+    });
+    let profile = profile.max(demanded).min(policy.profiles.len().saturating_sub(1));
+    let mut run = Run::new(policy, profile, state, state.known);
+    let mut also = 0;
+    if state.silent != 0 {
+        let hidden = Run::new(policy, profile, state, state.known & !state.silent);
+        if hidden.score < run.score {
+            also = run.decide(0);
+            run = hidden;
+        } else {
+            also = hidden.decide(0);
+        }
+    }
+    run.finish(state, demands, also)
+}
+
+/// What one look at an indicator found.
+#[derive(Clone, Copy)]
+struct Look {
+    /// `None`: does not apply.
+    points: Option<i64>,
+    knowledge: Knowledge,
+}
+
+struct Step {
+    part: Part,
+    code: Arc<str>,
+    after: i64,
+}
+
+struct Run<'a> {
+    policy: &'a Policy,
+    profile: usize,
+    values: &'a [i64],
+    known: u128,
+    derived: Vec<Tri>,
+    looks: Vec<Look>,
+    lens: &'a Lens,
+    base: i64,
+    steps: Vec<Step>,
+    score: i64,
+}
+
+impl<'a> Run<'a> {
+    fn new(policy: &'a Policy, profile: usize, state: &'a State, known: u128) -> Self {
+        let values = state.values.as_slice();
+        let mut derived = Vec::with_capacity(policy.derived.len());
+        policy.derive(values, known, &mut derived, true);
+        let facts = Facts { values, known, derived: &derived, score: 0, decisions: 0 };
+        let prior = if policy.sensitive.eval(&facts).is_true() {
+            policy.unknown_sensitive
+        } else {
+            policy.unknown
+        };
+        let looks: Vec<Look> = policy
+            .indicators
+            .iter()
+            .map(|indicator| look(policy, indicator, &facts, state.silent, prior))
+            .collect();
+        let sums = Sums::of(policy, &looks);
+        let (lens, base) = lowest(policy, &facts, &sums);
+        let mut run = Run {
+            policy,
+            profile,
+            values,
+            known,
+            looks,
+            lens,
+            base,
+            steps: Vec::new(),
+            score: base,
+            derived: Vec::new(),
+        };
+        run.walk(&facts);
+        run.derived = derived;
+        run
+    }
+
+    /// Penalties, ceilings and caps, in the policy's order.
+    fn walk(&mut self, facts: &Facts<'_>) {
+        let policy = self.policy;
+        for family in 0..policy.families.len() {
+            let worst = policy
+                .penalties
+                .iter()
+                .filter(|p| usize::from(p.family) == family && p.when.eval(facts).is_true())
+                .max_by_key(|penalty| penalty.percent);
+            if let Some(penalty) = worst {
+                let after = penalised(self.score, penalty.percent);
+                self.step(Part::Penalty, &penalty.id, after);
+            }
+        }
+        for (part, caps) in [(Part::Ceiling, &policy.ceilings), (Part::Cap, &policy.caps)] {
+            for cap in caps.iter().filter(|cap| cap.when.eval(facts).is_true()) {
+                let points = cap.points.get(self.profile).copied().unwrap_or(0);
+                if points < self.score {
+                    self.step(part, &cap.id, points);
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, part: Part, code: &Arc<str>, after: i64) {
+        self.score = after;
+        self.steps.push(Step { part, code: code.clone(), after });
+    }
+
+    fn facts(&self, decisions: u32) -> Facts<'_> {
+        Facts {
+            values: self.values,
+            known: self.known,
+            derived: &self.derived,
+            score: self.score,
+            decisions,
+        }
+    }
+
+    /// The band's decisions, those of the rules and `also`; what makes no sense beside a graver one goes.
+    fn decide(&self, also: u32) -> u32 {
+        let band = self.policy.bands.iter().find(|band| self.score >= band.min);
+        let mut bits = also | band.map_or(0, |band| band.decisions);
+        let facts = self.facts(bits);
+        for rule in &self.policy.rules {
+            if rule.when.eval(&facts).is_true() {
+                bits |= rule.add;
+            }
+        }
+        self.settle(bits)
+    }
+
+    fn settle(&self, bits: u32) -> u32 {
+        let mut kept = bits;
+        for (bit, kind) in self.policy.decisions.iter().enumerate().rev() {
+            if kept >> bit & 1 == 0 {
+                continue;
+            }
+            // The gravest of a family stands for it: lists go from light to grave.
+            kept &= !(kind.family & ((1_u32 << bit) - 1));
+            kept &= !kind.drops;
+        }
+        kept
+    }
+
+    fn finish(mut self, state: &State, demands: &Demands, also: u32) -> Decision {
+        let policy = self.policy;
+        let (mut low, high) = bounds::interval(policy, self.profile, state);
+        let missing: Vec<&String> = demands
+            .required
+            .iter()
+            .filter(|name| {
+                policy.vocabulary.slot(name).is_none_or(|slot| {
+                    let is_said = state.known & !state.silent;
+                    is_said >> slot & 1 == 0
+                })
+            })
+            .collect();
+        let mut also = also;
+        if !missing.is_empty() {
+            also |= policy.missing.add;
+            if policy.missing.cap < self.score {
+                self.step(Part::Cap, &Arc::from(MISSING), policy.missing.cap);
+            }
+            low = low.min(policy.missing.cap);
+        }
+        let bits = self.decide(also);
+        let facts = self.facts(bits);
+        let mut duties = vec![false; policy.obligations.len()];
+        for rule in &policy.duties {
+            if rule.when.eval(&facts).is_true() {
+                for place in &rule.add {
+                    if let Some(duty) = duties.get_mut(usize::from(*place)) {
+                        *duty = true;
+                    }
+                }
+            }
+        }
+        let obligations = policy
+            .obligations
+            .iter()
+            .zip(&duties)
+            .filter(|(_, is_due)| **is_due)
+            .map(|(duty, _)| duty.id.clone())
+            .collect();
+        let permit = bits != 0
+            && policy
+                .decisions
+                .iter()
+                .enumerate()
+                .all(|(bit, kind)| bits >> bit & 1 == 0 || kind.permits);
+        let band_ttl =
+            policy.bands.iter().find(|b| self.score >= b.min).map_or(0, |band| band.ttl_secs);
+        let shortest = policy.bands.iter().map(|band| band.ttl_secs).min().unwrap_or(0);
+        let (contributions, coverage) = self.contributions();
+        Decision {
+            score: Points::of(self.score),
+            low: Points::of(low.min(self.score)),
+            high: Points::of(high.max(self.score)),
+            coverage,
+            permit,
+            decisions: policy.decisions_of(bits),
+            obligations,
+            sheet: self.lens.sheet,
+            reasons: self.reasons(&contributions, bits, &missing),
+            contributions,
+            ttl_secs: if permit { band_ttl } else { band_ttl.min(shortest) },
+            profile: policy.profiles.get(self.profile).map_or_else(|| Arc::from(""), |p| p.id.clone()),
+            policy: policy.hash.clone(),
+        }
+    }
+
+    /// Addends in hundredths that sum to the score in hundredths: each is what the rounded running
+    /// total gains by it.
+    fn contributions(&self) -> (Vec<Contribution>, Points) {
+        let sums = Sums::of(self.policy, &self.looks);
+        let weight = sums.weight(self.lens);
+        let part_of = |indicator: &Indicator, points: i64| -> i64 {
+            let category = usize::from(indicator.category);
+            let share = sums.shares.get(category).copied().unwrap_or(0).max(1);
+            let of = self.lens.weights.get(category).copied().unwrap_or(0);
+            of * (indicator.share * points / share) / weight.max(1)
+        };
+        let mut found = Vec::with_capacity(self.looks.len() + self.steps.len());
+        let (mut exact, mut largest, mut at) = (0, 0, 0);
+        let mut covered = 0;
+        for (indicator, look) in self.policy.indicators.iter().zip(&self.looks) {
+            let Some(points) = look.points else { continue };
+            let part = part_of(indicator, points);
+            let most = part_of(indicator, 100 * POINT);
+            if most == 0 {
+                continue;
+            }
+            if look.knowledge == Knowledge::Known {
+                covered += most;
+            }
+            if part > largest {
+                (largest, at) = (part, found.len());
+            }
+            exact += part;
+            found.push((Part::Indicator, indicator.id.clone(), part, Some(most), Some(look.knowledge)));
+        }
+        // What truncation left out, some millionths of a point, goes to the largest.
+        match found.get_mut(at) {
+            Some(entry) => entry.2 += self.base - exact,
+            None => found.push((Part::Indicator, Arc::from("base"), self.base, None, None)),
+        }
+        let mut before = self.base;
+        for step in &self.steps {
+            found.push((step.part, step.code.clone(), step.after - before, None, None));
+            before = step.after;
+        }
+        let mut total = 0;
+        let contributions = found
+            .into_iter()
+            .map(|(part, code, exact, most, knowledge)| {
+                let shown = Points::of(total);
+                total += exact;
+                Contribution {
+                    part,
+                    code,
+                    points: Points(Points::of(total).0 - shown.0),
+                    most: most.map(Points::of),
+                    knowledge,
+                }
+            })
+            .collect();
+        (contributions, Points::of(covered))
+    }
+
+    fn reasons(&self, parts: &[Contribution], bits: u32, missing: &[&String]) -> Vec<Reason> {
+        let plain = |code: &Arc<str>| Reason { code: code.clone(), parameters: BTreeMap::new() };
+        let about = |code: &str, name: &str| Reason {
+            code: Arc::from(code),
+            parameters: BTreeMap::from([("indicator".to_owned(), name.to_owned())]),
+        };
+        let mut reasons: Vec<Reason> = missing.iter().map(|name| about(MISSING, name)).collect();
+        let facts = self.facts(bits);
+        for rule in &self.policy.rules {
+            if rule.add & bits != 0 && rule.when.eval(&facts).is_true() {
+                reasons.push(plain(&rule.id));
+            }
+        }
+        for part in parts.iter().rev().filter(|part| part.part != Part::Indicator) {
+            if &*part.code != MISSING && part.part != Part::Ceiling {
+                reasons.push(plain(&part.code));
+            }
+        }
+        let mut named = |knowledge: Knowledge, code: &str, count: usize| {
+            let cost = |part: &Contribution| part.most.map_or(0, |most| most.0 - part.points.0);
+            let mut of: Vec<&Contribution> = parts
+                .iter()
+                .filter(|p| p.knowledge == Some(knowledge) && cost(p) * (POINT / 100) >= LOW_COST_MIN)
+                .collect();
+            // Stable: equals stay in the policy's order.
+            of.sort_by_key(|part| std::cmp::Reverse(cost(part)));
+            reasons.extend(of.into_iter().take(count).map(|part| about(code, &part.code)));
+        };
+        named(Knowledge::Silent, SILENT, LOW_SHOWN_MAX);
+        named(Knowledge::Known, LOW, LOW_SHOWN_MAX);
+        named(Knowledge::Unknown, UNKNOWN, UNKNOWN_SHOWN_MAX);
+        reasons
+    }
+}
+
+fn penalised(score: i64, percent: i64) -> i64 {
+    // Both at most 10^8, so the product fits; rounding down never raises.
+    score * (100 * POINT - percent) / (100 * POINT)
+}
+
+fn look(policy: &Policy, of: &Indicator, facts: &Facts<'_>, silent: u128, prior: i64) -> Look {
+    let is_silent = of.slots & silent != 0;
+    if of.not_applicable.as_ref().is_some_and(|when| when.eval(facts).is_true()) {
+        return Look { points: None, knowledge: Knowledge::Known };
+    }
+    let case = of.cases.iter().find(|(when, _)| when.eval(facts).is_true());
+    let mut points = case.map_or(prior, |(_, points)| *points);
+    if let Some(lift) = &of.lift
+        && points < lift.to
+        && lift.when.eval(facts).is_true()
+    {
+        points += (lift.to - points) * lift.percent / 100;
+    }
+    let knowledge = match (is_silent, case) {
+        (true, _) => {
+            points = points.min(policy.unverifiable);
+            Knowledge::Silent
+        }
+        (false, Some(_)) => Knowledge::Known,
+        (false, None) => Knowledge::Unknown,
+    };
+    Look { points: Some(points), knowledge }
+}
+
+/// By category: shares in all, and points by share.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    shares: [i64; CATEGORIES.len()],
+    points: [i64; CATEGORIES.len()],
+}
+
+impl Sums {
+    fn of(policy: &Policy, looks: &[Look]) -> Sums {
+        let mut sums = Sums::default();
+        for (indicator, look) in policy.indicators.iter().zip(looks) {
+            if let Some(points) = look.points {
+                sums.add(indicator, points);
+            }
+        }
+        sums
+    }
+
+    fn add(&mut self, indicator: &Indicator, points: i64) {
+        let category = usize::from(indicator.category);
+        if let (Some(shares), Some(sum)) =
+            (self.shares.get_mut(category), self.points.get_mut(category))
+        {
+            *shares += indicator.share;
+            *sum += indicator.share * points;
+        }
+    }
+
+    /// Of the categories in which something applies.
+    fn weight(&self, lens: &Lens) -> i64 {
+        lens.weights.iter().zip(&self.shares).filter(|(_, s)| **s > 0).map(|(w, _)| w).sum()
+    }
+
+    /// The weighted mean of the categories' means.
+    fn score(&self, lens: &Lens) -> i64 {
+        let mut sum = 0;
+        for ((weight, shares), points) in lens.weights.iter().zip(&self.shares).zip(&self.points) {
+            if *shares > 0 {
+                sum += weight * (points / shares);
+            }
+        }
+        match self.weight(lens) {
+            0 => 0,
+            weight => sum / weight,
+        }
+    }
+}
+
+/// The lens that applies and sees the least trust; the first of equals.
+fn lowest<'a>(policy: &'a Policy, facts: &Facts<'_>, sums: &Sums) -> (&'a Lens, i64) {
+    let applies = |lens: &&Lens| lens.when.as_ref().is_some_and(|when| when.eval(facts).is_true());
+    let is_replaced = policy.lenses.iter().filter(applies).any(|lens| lens.replaces_default);
+    policy
+        .lenses
+        .iter()
+        .filter(|lens| if lens.when.is_none() { !is_replaced } else { applies(lens) })
+        .map(|lens| (lens, sums.score(lens)))
+        .min_by_key(|(_, score)| *score)
+        .unwrap_or((NOTHING, 0))
+}
+
+/// Stands in for a policy without any lens, which reading refuses.
+const NOTHING: &Lens =
+    &Lens { sheet: 0, when: None, replaces_default: false, weights: [0; CATEGORIES.len()] };
