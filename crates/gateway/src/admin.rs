@@ -101,6 +101,9 @@ fn metrics_text(shared: &Shared) -> String {
         let gateway = format!("gateway=\"{}\"", shared.gateway);
         metrics::sample(&mut out, "server_silence_seconds", &gateway, silence / 1_000);
     }
+    if let Some(asker) = &shared.trust {
+        asker.write_metrics(&mut out);
+    }
     shared.evidence.recorder.write_metrics(&mut out);
     out
 }

@@ -5,7 +5,9 @@ mod read;
 mod site;
 
 pub use limits::Limits;
-pub use site::{FailMode, HealthConfig, SiteConfig, StepUpConfig, UpstreamConfig};
+pub use site::{
+    FailMode, HealthConfig, SiteConfig, StepUpConfig, TrustConfig, Unavailable, UpstreamConfig,
+};
 
 use ipnet::IpNet;
 use serde::Deserialize;

@@ -5,7 +5,7 @@ mod pattern;
 
 pub use pattern::Pattern;
 
-use bucket::Bucket;
+pub(crate) use bucket::Bucket;
 use schema::{EntityKind, Restriction, Restrictions, Rung, Timestamp};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -10,8 +10,9 @@ use crate::proxy::health;
 use crate::proxy::live::Live;
 use crate::proxy::shared::{Evidence, Shared};
 use crate::proxy::worker::{Listener, Worker};
+use crate::trust::Asker;
 use crate::{admin, poller};
-use schema::Diagnostic;
+use schema::{Diagnostic, Restrictions};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,8 +82,10 @@ impl Gateway {
         }
         let live = Live::build(config.clone(), None)?;
         let enforcer = Arc::new(Enforcer::new());
-        let shared =
-            Arc::new(Shared::new(Arc::from(config.gateway.as_str()), live, enforcer, evidence));
+        let gateway = Arc::from(config.gateway.as_str());
+        let asker = config.server.as_ref().map(Asker::new).transpose().map_err(|f| vec![f])?;
+        let asker = asker.map(Arc::new);
+        let shared = Arc::new(Shared::new(gateway, live, enforcer, evidence, asker));
         let poller = poller::Poller::new(&config, Arc::clone(&shared))?;
 
         let drain = watch::Sender::new(false);
@@ -129,6 +132,11 @@ impl GatewayHandle {
     /// The enforcer of this gateway: for a caller that decides in the same process.
     pub fn enforcer(&self) -> Arc<Enforcer> {
         Arc::clone(&self.shared.enforcer)
+    }
+
+    /// Puts a set in force as the poller does, for a caller that decides in the same process.
+    pub fn apply(&self, restrictions: &Restrictions) {
+        self.shared.apply(restrictions);
     }
 
     pub fn metrics(&self) -> Arc<Metrics> {
@@ -367,6 +375,9 @@ fn start_control(
                 match tokio::net::TcpListener::from_std(admin_socket) {
                     Ok(socket) => drop(tokio::spawn(admin::serve(Arc::clone(&shared), socket))),
                     Err(error) => tracing::error!(%error, "cannot serve the admin address"),
+                }
+                if let Some(asker) = &shared.trust {
+                    tokio::spawn(Arc::clone(asker).keep_watch());
                 }
                 tokio::spawn(health::watch(shared));
                 if let Some(poller) = poller {

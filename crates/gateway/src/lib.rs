@@ -1,7 +1,7 @@
 //! The gateway: a reverse proxy that keeps evidence and enforces decisions.
 //!
 //! [`proxy`] carries the traffic, [`evidence`] makes events of it, [`enforce`] holds back what was
-//! decided. [`Gateway::start`] runs them.
+//! decided, [`trust`] asks what is decided now. [`Gateway::start`] runs them.
 
 pub mod admin;
 pub mod config;
@@ -11,6 +11,7 @@ mod gateway;
 pub mod metrics;
 pub mod poller;
 pub mod proxy;
+pub mod trust;
 
 pub use config::Config;
 pub use enforce::{Enforcer, RequestKeys, Verdict};

@@ -56,6 +56,20 @@ impl Latency {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.sum_us.fetch_add(micros, Ordering::Relaxed);
     }
+
+    /// Appends it as a histogram.
+    pub fn write(&self, out: &mut String, name: &str, help: &str) {
+        head(out, name, help, "histogram");
+        let mut total = 0;
+        for (i, bucket) in self.buckets.iter().enumerate() {
+            total += bucket.load(Ordering::Relaxed);
+            let bound = LATENCY_BOUNDS_SECS.get(i).map_or("+Inf".to_owned(), f64::to_string);
+            sample(out, &format!("{name}_bucket"), &format!("le=\"{bound}\""), total);
+        }
+        let sum = self.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
+        let _ = writeln!(out, "plura_gateway_{name}_sum {sum}");
+        let _ = writeln!(out, "plura_gateway_{name}_count {total}");
+    }
 }
 
 /// Counters of the whole gateway; the ones of a site are in [`SiteMetrics`].
@@ -206,20 +220,7 @@ impl Metrics {
         for (rung, counter) in Rung::ALL.iter().zip(&self.enforced) {
             sample(out, "enforced_total", &format!("rung=\"{rung}\""), counter.get());
         }
-        self.write_latency(out);
-    }
-
-    fn write_latency(&self, out: &mut String) {
-        head(out, "request_duration_seconds", "Request head in to last byte out", "histogram");
-        let mut total = 0;
-        for (i, bucket) in self.latency.buckets.iter().enumerate() {
-            total += bucket.load(Ordering::Relaxed);
-            let bound = LATENCY_BOUNDS_SECS.get(i).map_or("+Inf".to_owned(), f64::to_string);
-            sample(out, "request_duration_seconds_bucket", &format!("le=\"{bound}\""), total);
-        }
-        let sum = self.latency.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
-        let _ = writeln!(out, "plura_gateway_request_duration_seconds_sum {sum}");
-        let _ = writeln!(out, "plura_gateway_request_duration_seconds_count {total}");
+        self.latency.write(out, "request_duration_seconds", "Request head in to last byte out");
     }
 }
 
@@ -282,7 +283,7 @@ pub fn sample(out: &mut String, name: &str, labels: &str, value: impl std::fmt::
     let _ = writeln!(out, "plura_gateway_{name}{{{labels}}} {value}");
 }
 
-fn line(out: &mut String, name: &str, help: &str, kind: &str, value: impl std::fmt::Display) {
+pub fn line(out: &mut String, name: &str, help: &str, kind: &str, value: impl std::fmt::Display) {
     head(out, name, help, kind);
     let _ = writeln!(out, "plura_gateway_{name} {value}");
 }

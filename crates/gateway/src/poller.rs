@@ -66,7 +66,7 @@ impl Poller {
         let memory = config.state_dir.as_ref().map(|dir| Memory::open(dir)).transpose();
         let memory = memory.map_err(|fault| vec![fault])?;
         if let Some(restrictions) = memory.as_ref().and_then(Memory::read) {
-            shared.enforcer.load(&restrictions);
+            shared.apply(&restrictions);
             tracing::info!(
                 version = restrictions.version,
                 "restrictions remembered from the last run"
@@ -132,7 +132,7 @@ impl Poller {
             status => return Err(PollError::Status(status)),
         };
         // In force first; the disk is for the next start.
-        enforcer.load(&restrictions);
+        self.shared.apply(&restrictions);
         self.in_step = true;
         tracing::info!(
             version = restrictions.version,

@@ -1,7 +1,7 @@
 //! The reverse proxy: bytes in, checked; requests judged, passed on and watched; bytes out.
 //!
-//! Reading order: [`guard`] (what is let in), [`serve`] (one request), [`gate`] (whether it may
-//! pass), [`upstream`] (where it goes), [`body`] (what goes by), [`record`] (what is kept of it).
+//! Reading order: [`guard`] (what is let in), [`serve`] (one request), [`gate`] and [`trusted`]
+//! (whether it may pass), [`upstream`] (where it goes), [`body`] (what goes by), [`record`] (what is kept of it).
 
 pub mod address;
 pub mod body;
@@ -21,6 +21,7 @@ pub mod serve;
 pub mod shared;
 pub mod tap;
 pub mod tls;
+pub mod trusted;
 pub mod tunnel;
 pub mod upstream;
 pub mod worker;

@@ -75,7 +75,7 @@ fn exchange(step: &Step, number: u64) -> Exchange {
             action: uuid::Uuid::from_u128(5),
             reason: "credential-stuffing".to_owned(),
         }),
-        error: None,
+        ..Exchange::default()
     }
 }
 

@@ -1,12 +1,17 @@
-use super::{Config, SiteConfig};
+use super::{Config, SiteConfig, TrustConfig};
 use http::Uri;
 use schema::Diagnostic;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A config file is small; a larger one is something else.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 const WORKERS_MAX: usize = 256;
+/// A request that waits longer for its decision is no use to anyone.
+const TRUST_TIMEOUT_MAX: Duration = Duration::from_secs(10);
+/// Each request is compared with all of them.
+const TRUST_SKIP_MAX: usize = 100;
 
 impl Config {
     /// Reads and checks a file; paths inside it are relative to its folder.
@@ -150,6 +155,14 @@ impl Config {
                 }
             }
             site.faults(&at, &mut faults);
+            if site.trust.is_some() && self.server.is_none() {
+                faults.add(
+                    &format!("{at}.trust"),
+                    "trust-without-server",
+                    format!("site `{}` has `trust`, and there is no server to ask", site.name),
+                    "add `server` with `url` and `token_file`, or remove `trust`",
+                );
+            }
         }
         faults.found
     }
@@ -310,6 +323,56 @@ impl SiteConfig {
                     "write `/static/*` or `POST /api/verify`",
                 );
             }
+            if step_up.mfa_method.as_ref().is_some_and(|method| !is_name(method)) {
+                faults.add(
+                    &format!("{at}.step_up.mfa_method"),
+                    "mfa-method-invalid",
+                    "`mfa_method` is not a name".into(),
+                    "write what your trust policy calls it: `otp` or `phishing_resistant`",
+                );
+            }
+        }
+        if let Some(trust) = &self.trust {
+            trust.faults(&format!("{at}.trust"), faults);
+        }
+    }
+}
+
+impl TrustConfig {
+    fn faults(&self, at: &str, faults: &mut Faults) {
+        if self.timeout.is_zero() || self.timeout > TRUST_TIMEOUT_MAX {
+            faults.add(
+                &format!("{at}.timeout"),
+                "limit-invalid",
+                format!("`timeout` is {:?}", self.timeout),
+                "use 1ms to 10s, or leave it out for 300ms",
+            );
+        }
+        if !is_name(&self.resource_type) {
+            faults.add(
+                &format!("{at}.resource_type"),
+                "resource-type-invalid",
+                format!("`{}` is not a resource type", self.resource_type),
+                "use 1 to 63 of `a-z`, `0-9`, `-`, `_` and `.`, or leave it out for `route`",
+            );
+        }
+        for (i, pattern) in self.skip.iter().enumerate() {
+            if crate::enforce::Pattern::parse(pattern).is_none() {
+                faults.add(
+                    &format!("{at}.skip[{i}]"),
+                    "pattern-invalid",
+                    format!("`{pattern}` is neither `/path`, `/path/*` nor `METHOD /path`"),
+                    "write `GET /static/*` or `/healthz`",
+                );
+            }
+        }
+        if self.skip.len() > TRUST_SKIP_MAX {
+            faults.add(
+                &format!("{at}.skip"),
+                "too-many-patterns",
+                format!("`skip` has {} patterns, more than {TRUST_SKIP_MAX}", self.skip.len()),
+                "use `/path/*` for everything below a path",
+            );
         }
     }
 }
@@ -324,6 +387,10 @@ fn sends_token_in_clear(url: &str) -> bool {
 
 fn is_slug(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=63).contains(&text.len()) && text.bytes().all(is_slug)
 }
 
 /// `http(s)://host[:port]` with nothing after it.

@@ -1,6 +1,8 @@
 use crate::evidence::{IdentitySpec, ProtectSpec, RouteSpec, SiteSpec};
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One protected application.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -19,6 +21,9 @@ pub struct SiteConfig {
     pub fail_grace_secs: u64,
     #[serde(default)]
     pub step_up: Option<StepUpConfig>,
+    /// Asks the server about every request; without it nothing is asked.
+    #[serde(default)]
+    pub trust: Option<TrustConfig>,
     /// What requests mean: endpoint, action, outcome, account.
     #[serde(default)]
     pub routes: Vec<RouteSpec>,
@@ -98,6 +103,63 @@ pub struct StepUpConfig {
     /// How long a proof holds.
     #[serde(default = "pass_default")]
     pub pass_secs: u64,
+    /// What the proof is made by, as trust policies call it: `otp`, `phishing_resistant`. The
+    /// decision point is told so after a proof.
+    #[serde(default)]
+    pub mfa_method: Option<String>,
+}
+
+/// How a site enforces what the server's decision point says.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrustConfig {
+    /// What happens to requests while it cannot be asked.
+    pub unavailable: Unavailable,
+    /// How long a request waits for its decision: `300ms`, `2s`.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+    /// The AuthZEN resource type of the site's endpoints.
+    pub resource_type: String,
+    /// What is not asked about: `GET /static/*`.
+    pub skip: Vec<String>,
+    /// Whether the header `Plura-Watermark` counts as the watermark a decision may ask for.
+    pub watermark: bool,
+}
+
+impl Default for TrustConfig {
+    fn default() -> Self {
+        TrustConfig {
+            unavailable: Unavailable::Deny,
+            timeout: TRUST_TIMEOUT_DEFAULT,
+            resource_type: "route".to_owned(),
+            skip: Vec::new(),
+            watermark: true,
+        }
+    }
+}
+
+/// Sixty times what a decision takes at half load; below what a visitor notices.
+const TRUST_TIMEOUT_DEFAULT: Duration = Duration::from_millis(300);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unavailable {
+    /// 503 until it can be asked again.
+    #[default]
+    Deny,
+    /// Traffic flows; restrictions stay in force.
+    Allow,
+}
+
+/// `300ms` or `2s`.
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let read = |suffix: &str, unit: fn(u64) -> Duration| {
+        text.strip_suffix(suffix).and_then(|number| number.parse().ok()).map(unit)
+    };
+    read("ms", Duration::from_millis)
+        .or_else(|| read("s", Duration::from_secs))
+        .ok_or_else(|| D::Error::custom(format!("`{text}` is not a time: write `300ms` or `2s`")))
 }
 
 fn grace_default() -> u64 {

@@ -53,6 +53,36 @@ fn a_token_does_not_cross_the_network_in_clear() {
 }
 
 #[test]
+fn trust_has_defaults_and_says_what_is_wrong() {
+    let server = "server: {url: 'https://plura.internal:8443', token_file: t}\n";
+    let with = |trust: &str| format!("{server}{GOOD}    trust: {trust}\n");
+    let trust =
+        |text: &str| Config::parse("g", &with(text)).unwrap().sites[0].trust.clone().unwrap();
+    assert_eq!(trust("{}"), TrustConfig::default());
+    assert_eq!(
+        (trust("{}").unavailable, trust("{}").timeout.as_millis()),
+        (Unavailable::Deny, 300)
+    );
+    assert_eq!(trust("{timeout: 2s}").timeout.as_millis(), 2_000);
+    assert_eq!(codes(GOOD), [""; 0], "without it nothing is asked");
+    assert_eq!(codes(&format!("{GOOD}    trust: {{}}\n")), ["trust-without-server"]);
+    let wrong = "{timeout: 0ms, resource_type: 'a b', skip: [/ok, 'GET static']}";
+    let faults = Config::parse("gateway.yaml", &with(wrong)).unwrap_err();
+    let found: Vec<_> = faults.iter().map(|f| (f.code.as_str(), f.place.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            ("limit-invalid", "gateway.yaml: sites[0].trust.timeout"),
+            ("resource-type-invalid", "gateway.yaml: sites[0].trust.resource_type"),
+            ("pattern-invalid", "gateway.yaml: sites[0].trust.skip[1]"),
+        ]
+    );
+    for text in ["{unavailable: maybe}", "{timeout: 300}", "{timeout: soon}", "{colour: blue}"] {
+        assert_eq!(codes(&with(text)), ["config-invalid"], "{text}");
+    }
+}
+
+#[test]
 fn a_fault_of_the_text_has_line_and_column() {
     let faults =
         Config::parse("gateway.yaml", &GOOD.replace("name: shop", "nmae: shop")).unwrap_err();

@@ -65,7 +65,11 @@ fn a_limit_keeps_its_count_over_reloads_of_the_set() {
         Restriction { rate_per_minute: Some(6), ..restriction(1, "session:s1", Rung::Limit) };
     let enforcer = enforcer(vec![limit.clone()]);
     assert_eq!(enforcer.check(&keys("s1", "kim"), 0), Verdict::Allow);
-    enforcer.load(&Restrictions { version: 2, restrictions: vec![limit.clone()], ..Restrictions::default() });
+    enforcer.load(&Restrictions {
+        version: 2,
+        restrictions: vec![limit.clone()],
+        ..Restrictions::default()
+    });
     let Verdict::Limit { retry_after_secs, .. } = enforcer.check(&keys("s1", "kim"), 0) else {
         panic!("the second request in a moment is over the rate")
     };
@@ -84,7 +88,11 @@ fn a_proof_holds_for_its_session_its_time_and_its_action() {
     assert_eq!(rung(&enforcer.check(&keys("s1", "kim"), 100)), Some(Rung::StepUp));
     assert_eq!(rung(&enforcer.check(&keys("thief", "kim"), 50)), Some(Rung::StepUp));
     let later = restriction(2, "account:kim", Rung::StepUp);
-    enforcer.load(&Restrictions { version: 2, restrictions: vec![step_up, later], ..Restrictions::default() });
+    enforcer.load(&Restrictions {
+        version: 2,
+        restrictions: vec![step_up, later],
+        ..Restrictions::default()
+    });
     assert_eq!(rung(&enforcer.check(&keys("s1", "kim"), 50)), Some(Rung::StepUp));
 }
 

@@ -91,6 +91,13 @@ pub fn request_keys(
     }
 }
 
+/// Whether a request begins a session, or ends it.
+pub fn is_sign_in(head: &RequestHead, site: &Site) -> bool {
+    let route = site.route(head.method.as_str(), &head.path);
+    let action = route.and_then(|route| route.action.as_deref());
+    matches!(action, Some("login" | "token-issue" | "logout"))
+}
+
 /// Whether the account of this request stands in its body: the route says so, or it is a login.
 pub fn wants_body(head: &RequestHead, site: &Site) -> bool {
     let Some(route) = site.route(head.method.as_str(), &head.path) else { return false };

@@ -1,3 +1,4 @@
+use crate::trust::{Decision, Held, Obligations};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
 use schema::{Digest, Rung, Timestamp};
@@ -79,6 +80,20 @@ pub struct Enforced {
     pub reason: String,
 }
 
+/// What the decision point said of the request, and what came of it.
+#[derive(Debug, Clone, Default)]
+pub struct Trusted {
+    /// `None`: it could not be asked, or answered what cannot be used.
+    pub decision: Option<Arc<Decision>>,
+    /// Obligations performed on this request and its response.
+    pub performed: Obligations,
+    /// How it was held back, if it was.
+    pub held: Option<Held>,
+    pub is_unavailable: bool,
+    /// Why it was ended while it was under way, and by which decision.
+    pub ended: Option<(Held, Option<Arc<Decision>>)>,
+}
+
 /// Why an exchange did not come to a proper end. Codes for life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExchangeError {
@@ -127,6 +142,8 @@ pub struct Exchange {
     /// The upstream that answered, as `ip:port`.
     pub upstream: Option<String>,
     pub enforced: Option<Enforced>,
+    /// Where the site asks for trust decisions.
+    pub trust: Option<Trusted>,
     pub error: Option<ExchangeError>,
 }
 
@@ -174,6 +191,7 @@ impl Default for Exchange {
             finished: 0,
             upstream: None,
             enforced: None,
+            trust: None,
             error: None,
         }
     }

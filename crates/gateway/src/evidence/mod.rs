@@ -29,8 +29,10 @@ mod spool;
 mod view;
 mod wire;
 
-pub use entities::{RequestKeys, SessionBook, account_in_body, request_keys, wants_body};
-pub use exchange::{CapturedBody, Enforced, Exchange, ExchangeError, RequestHead, Scheme};
+pub use entities::{
+    RequestKeys, SessionBook, account_in_body, is_sign_in, request_keys, wants_body,
+};
+pub use exchange::{CapturedBody, Enforced, Exchange, ExchangeError, RequestHead, Scheme, Trusted};
 pub use fuzz::{fuzz_exchange, fuzz_protect};
 pub use keys::{KeyError, Keys};
 pub use loss::{LossReason, LossReport, Tally};

@@ -1,12 +1,13 @@
 use super::body::{Decoded, MediaType, Shown, decode, text};
 use super::entities::{Identity, SessionBook, account, identify, remember};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Trusted};
 use super::keys::Keys;
 use super::outcome::{Outcome, REASON_CHARS_MAX, by_status, usage};
 use super::place::{Place, json_at};
 use super::protect::{Counts, Protect, Sealed};
 use super::site::{Route, Site};
 use super::view::View;
+use crate::trust::{Decision, Obligation, Obligations};
 use http::{HeaderMap, Version};
 use schema::{Event, OutcomeResult, activity, class, id_from_seed};
 use serde_json::{Map, Value};
@@ -89,8 +90,10 @@ impl<'a> Observation<'a> {
         event.session = who.session;
         event.account = who.account;
         if let Some(place) = who.unverified {
-            let from = Map::from_iter([("account_from".to_owned(), Value::from(place))]);
-            event.rest.insert("plura".to_owned(), Value::Object(from));
+            keep(&mut event, "account_from", Value::from(place));
+        }
+        if let Some(trusted) = &exchange.trust {
+            keep(&mut event, "trust", trust(trusted));
         }
 
         protect.begin("query");
@@ -220,6 +223,62 @@ fn blank(exchange: &Exchange, id: Uuid) -> Event {
     event
 }
 
+/// Puts a field beyond the columns beside those of `plura`.
+fn keep(event: &mut Event, name: &str, value: Value) {
+    let ours = event.rest.entry("plura").or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(ours) = ours {
+        ours.insert(name.to_owned(), value);
+    }
+}
+
+/// `plura.trust`: what was decided, and what was done about it.
+fn trust(trusted: &Trusted) -> Value {
+    let mut out = Map::new();
+    if let Some(decision) = &trusted.decision {
+        decided(decision, &mut out);
+    }
+    let mut put = |name: &str, value: Value| out.insert(name.to_owned(), value);
+    put("performed", ids(trusted.performed));
+    if let Some(held) = &trusted.held {
+        put("refused", held.refused.code().into());
+        put("reason", held.reason.into());
+    }
+    if trusted.is_unavailable {
+        put("unavailable", true.into());
+    }
+    if let Some((held, decision)) = &trusted.ended {
+        let mut ended = Map::new();
+        if let Some(decision) = decision {
+            decided(decision, &mut ended);
+        }
+        ended.insert("refused".to_owned(), held.refused.code().into());
+        ended.insert("reason".to_owned(), held.reason.into());
+        put("ended", ended.into());
+    }
+    Value::Object(out)
+}
+
+fn decided(decision: &Decision, out: &mut Map<String, Value>) {
+    let mut put = |name: &str, value: Value| out.insert(name.to_owned(), value);
+    put("decision", Value::from(&*decision.id));
+    put("ruling", decision.ruling.as_str().into());
+    if let Some(score) = decision.score {
+        put("score", score.into());
+    }
+    put("decisions", decision.decisions.clone().into());
+    put("obligations", ids(decision.obligations));
+    if let Some(policy) = &decision.policy {
+        put("policy", policy.as_str().into());
+    }
+    if let Some(profile) = &decision.profile {
+        put("profile", profile.as_str().into());
+    }
+}
+
+fn ids(obligations: Obligations) -> Value {
+    obligations.iter().map(Obligation::id).collect::<Vec<_>>().into()
+}
+
 fn version(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "0.9",
@@ -268,7 +327,8 @@ fn judge(
         }
         _ => (None, None),
     };
-    let stopped = exchange.enforced.is_some() && exchange.upstream.is_none();
+    let is_held = exchange.trust.as_ref().is_some_and(|trust| trust.held.is_some());
+    let stopped = exchange.enforced.is_some() && exchange.upstream.is_none() || is_held;
     let outcome: Outcome = match ruled {
         Some(outcome) if !stopped => outcome,
         _ => by_status(exchange, is_login),

@@ -401,6 +401,9 @@ pub(super) fn by_status(exchange: &Exchange, is_login: bool) -> Outcome {
     {
         return outcome(OutcomeResult::Failure, Some(&format!("enforced-{}", enforced.rung)));
     }
+    if let Some(held) = exchange.trust.as_ref().and_then(|trust| trust.held) {
+        return outcome(OutcomeResult::Failure, Some(held.refused.code()));
+    }
     if let Some(error) = exchange.error {
         return outcome(OutcomeResult::Unknown, Some(error.as_str()));
     }

@@ -3,10 +3,12 @@
 use super::guard::Conversation;
 use super::record::{OpenExchange, RequestTap};
 use super::refusal::Refusal;
-use super::serve::Ticket;
+use super::serve;
+use super::trusted;
 use super::upstream::Lease;
 use crate::evidence::ExchangeError;
 use crate::proxy::shared::Shared;
+use crate::trust::{Held, Ticket};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -16,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::ReusableBoxFuture;
+use tokio_util::sync::{ReusableBoxFuture, WaitForCancellationFutureOwned};
 
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -131,7 +133,7 @@ impl Body for RequestBody {
 pub struct ReplyBody {
     kind: ReplyKind,
     /// Ends the request in the eyes of the connection.
-    pub ticket: Option<Ticket>,
+    pub ticket: Option<serve::Ticket>,
 }
 
 enum ReplyKind {
@@ -141,6 +143,8 @@ enum ReplyKind {
 
 pub struct ReplyStream {
     pub incoming: Incoming,
+    /// More ends it, and why.
+    pub bytes_max: Option<(u64, Held)>,
     pub open: OpenExchange,
     pub lease: Option<Lease>,
     pub watch: Option<StreamWatch>,
@@ -157,23 +161,37 @@ pub struct StreamWatch {
     generation: u64,
     /// Made when the response is first waited for: most come at once.
     changed: Option<ReusableBoxFuture<'static, watch::Receiver<u64>>>,
+    /// Where the site asks for decisions.
+    ticket: Option<Ticket>,
+    cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl StreamWatch {
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub fn new(shared: Arc<Shared>, ticket: Option<Ticket>) -> Self {
         let generation = shared.enforcer.generation();
-        StreamWatch { shared, generation, changed: None }
+        StreamWatch { shared, generation, changed: None, ticket, cancelled: None }
     }
 
-    /// True when a new set of restrictions ends this stream.
+    /// True when a new set of restrictions, or a new trust decision, ends this stream.
     pub fn is_ended(&mut self, open: &OpenExchange) -> bool {
+        if self.ticket.as_ref().is_some_and(Ticket::is_ended) {
+            return true;
+        }
         let generation = self.shared.enforcer.generation();
         generation != std::mem::replace(&mut self.generation, generation)
             && super::gate::ends(&self.shared, open)
     }
 
-    /// As [`StreamWatch::is_ended`], and wakes the task when the set is replaced.
+    /// As [`StreamWatch::is_ended`], and wakes the task when the set is replaced or it is no longer
+    /// trusted.
     fn poll_ended(&mut self, open: &OpenExchange, cx: &mut Context<'_>) -> bool {
+        if let Some(ticket) = &self.ticket {
+            let cancelled =
+                self.cancelled.get_or_insert_with(|| Box::pin(ticket.token().cancelled_owned()));
+            if cancelled.as_mut().poll(cx).is_ready() {
+                return true;
+            }
+        }
         let shared = &self.shared;
         let changed = self
             .changed
@@ -213,11 +231,22 @@ impl ReplyStream {
     fn end_by_decision(&mut self) -> BodyError {
         if let Some(watch) = &self.watch {
             watch.shared.metrics.streams_ended.add(1);
+            if let Some(end) = watch.ticket.as_ref().and_then(Ticket::why) {
+                trusted::note_end(&mut self.open, end);
+            }
         }
         // What follows is not asked for any more; the record says how far it got.
         self.lease = None;
         self.open.cut_off = true;
         "ended by a decision".into()
+    }
+
+    /// It turned out larger than it may be.
+    fn cut_off(&mut self, held: Held) -> BodyError {
+        if let Some(watch) = &self.watch {
+            trusted::cut_off(&watch.shared, &mut self.open, held);
+        }
+        self.end_by_decision()
     }
 
     fn end(&mut self) {
@@ -268,6 +297,11 @@ impl Body for ReplyBody {
                 Ok(data) => {
                     if let Some(tap) = &mut stream.open.response_tap {
                         tap.see(&data);
+                        if let Some((max, held)) = stream.bytes_max
+                            && tap.total_len() > max
+                        {
+                            return Poll::Ready(Some(Err(stream.cut_off(held))));
+                        }
                     }
                     if let (Some((_, until)), Some(stall)) = (&mut stream.timer, stream.stall) {
                         *until = Instant::now() + stall;

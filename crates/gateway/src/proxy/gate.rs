@@ -5,8 +5,9 @@ use super::problem::{Problem, code};
 use super::record::{OpenExchange, RequestTap};
 use super::refusal::Refusal;
 use super::shared::{Shared, now};
+use super::trusted;
 use crate::config::FailMode;
-use crate::enforce::{Cause, RequestKeys, Verdict};
+use crate::enforce::{RequestKeys, Verdict};
 use crate::evidence::{self, Enforced, ExchangeError, RequestHead};
 use crate::proxy::body::ReplyBody;
 use bytes::{Bytes, BytesMut};
@@ -41,7 +42,10 @@ pub async fn pass(
             }
         }
     }
-    if shared.enforcer.is_empty() {
+    let head = &open.exchange.request;
+    let is_asked =
+        site.trust.as_ref().is_some_and(|trust| !trust.skips(head.method.as_str(), &head.path));
+    if shared.enforcer.is_empty() && !is_asked {
         return Ok(Passed::Unread(incoming));
     }
     let head = &open.exchange.request;
@@ -58,13 +62,18 @@ pub async fn pass(
     } else {
         (shared.request_keys(&site, head), Passed::Unread(incoming))
     };
-    match judge(shared, &site, &open.exchange.request, &keys) {
-        Verdict::Allow => Ok(passed),
-        verdict => {
+    let held = match judge(shared, &site, &open.exchange.request, &keys) {
+        Verdict::Allow if is_asked => trusted::admit(shared, live, open, keys).await.err(),
+        Verdict::Allow => None,
+        verdict => Some(hold_back(shared, live, open, &site, &verdict)),
+    };
+    match held {
+        None => Ok(passed),
+        Some(response) => {
             if let Passed::Read(body) = &passed {
                 open.request_tap = Some(RequestTap::whole(body, live.config.limits.body_bytes_max));
             }
-            Err(hold_back(shared, live, open, &site, &verdict))
+            Err(response)
         }
     }
 }
@@ -123,7 +132,8 @@ async fn read_login(
     Ok(body.freeze())
 }
 
-fn own(live: &Live, open: &mut OpenExchange, problem: Problem<'_>) -> Box<Response<ReplyBody>> {
+/// An answer of our own, on record.
+pub fn own(live: &Live, open: &mut OpenExchange, problem: Problem<'_>) -> Box<Response<ReplyBody>> {
     let (response, body) = problem.answer(&open.exchange.request.headers);
     open.answered(response.status(), response.headers(), &body, live.config.limits.body_bytes_max);
     Box::new(response)
@@ -151,7 +161,9 @@ fn hold_back(
             let problem = problem(StatusCode::TOO_MANY_REQUESTS, code::LIMITED);
             own(live, open, Problem { retry_after_secs: Some(*retry_after_secs), ..problem })
         }
-        Verdict::StepUp(_) => ask_for_step_up(live, open, site, cause),
+        Verdict::StepUp(_) => {
+            ask_for_step_up(live, open, site, problem(StatusCode::UNAUTHORIZED, code::STEP_UP))
+        }
         Verdict::Isolate(_) => own(live, open, problem(StatusCode::FORBIDDEN, code::ISOLATED)),
         Verdict::Revoke(_) => {
             let mut response = own(live, open, problem(StatusCode::UNAUTHORIZED, code::REVOKED));
@@ -166,11 +178,11 @@ fn hold_back(
 }
 
 /// A browser is sent to the page; a program is told where it is (RFC 9470 §3).
-fn ask_for_step_up(
+pub fn ask_for_step_up(
     live: &Live,
     open: &mut OpenExchange,
     site: &Site,
-    cause: &Cause,
+    problem: Problem<'_>,
 ) -> Box<Response<ReplyBody>> {
     let url = site.config.step_up.as_ref().map(|s| s.url.clone());
     let head = &open.exchange.request;
@@ -187,7 +199,6 @@ fn ask_for_step_up(
         open.answered(response.status(), response.headers(), &Bytes::new(), 0);
         return Box::new(response);
     }
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, code::STEP_UP).caused_by(cause);
     let mut response = own(live, open, Problem { step_up_url: url.as_deref(), ..problem });
     let challenge = HeaderValue::from_static("Bearer error=\"insufficient_user_authentication\"");
     response.headers_mut().insert(WWW_AUTHENTICATE, challenge);

@@ -3,10 +3,11 @@
 use super::guard::GuardLimits;
 use super::head::HeadLimits;
 use super::upstream::Upstream;
-use crate::config::{Config, HealthConfig, SiteConfig};
+use crate::config::{Config, HealthConfig, SiteConfig, TrustConfig, Unavailable};
 use crate::enforce::Pattern;
 use crate::evidence;
 use crate::metrics::SiteMetrics;
+use crate::trust::Obligations;
 use schema::{Diagnostic, Timestamp};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,8 +30,35 @@ pub struct Site {
     pub evidence: Arc<evidence::Site>,
     pub upstreams: Vec<Arc<Upstream>>,
     pub step_up_open: Vec<Pattern>,
+    pub trust: Option<SiteTrust>,
     pub metrics: Arc<SiteMetrics>,
     next: AtomicUsize,
+}
+
+/// A site's trust settings, ready to use.
+pub struct SiteTrust {
+    pub resource_type: String,
+    pub unavailable: Unavailable,
+    pub timeout: Duration,
+    /// What can be performed here.
+    pub supported: Obligations,
+    skip: Vec<Pattern>,
+}
+
+impl SiteTrust {
+    fn new(config: &TrustConfig, site: &SiteConfig) -> Self {
+        SiteTrust {
+            resource_type: config.resource_type.clone(),
+            unavailable: config.unavailable,
+            timeout: config.timeout,
+            supported: Obligations::supported(site, config.watermark),
+            skip: config.skip.iter().filter_map(|pattern| Pattern::parse(pattern)).collect(),
+        }
+    }
+
+    pub fn skips(&self, method: &str, path: &str) -> bool {
+        self.skip.iter().any(|pattern| pattern.matches(method, path))
+    }
 }
 
 impl Live {
@@ -78,6 +106,7 @@ impl Live {
                 evidence,
                 upstreams,
                 step_up_open: site_config.step_up.iter().flat_map(step_up_open).collect(),
+                trust: site_config.trust.as_ref().map(|trust| SiteTrust::new(trust, site_config)),
                 metrics: before.map(|s| Arc::clone(&s.metrics)).unwrap_or_default(),
                 next: AtomicUsize::new(0),
                 config: site_config.clone(),

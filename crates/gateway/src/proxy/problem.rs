@@ -68,6 +68,9 @@ pub struct Problem<'a> {
     pub code: &'a str,
     /// The action it is due to: a reference for the reader to ask by.
     pub cause: Option<&'a Cause>,
+    /// The same where a trust decision is behind it.
+    pub reference: Option<&'a str>,
+    pub reason: Option<&'a str>,
     pub retry_after_secs: Option<u64>,
     /// Where to prove who they are.
     pub step_up_url: Option<&'a str>,
@@ -81,6 +84,8 @@ impl<'a> Problem<'a> {
             status,
             code,
             cause: None,
+            reference: None,
+            reason: None,
             retry_after_secs: None,
             step_up_url: None,
             close: false,
@@ -107,6 +112,12 @@ impl<'a> Problem<'a> {
         if let Some(cause) = self.cause {
             put("reference", Value::from(cause.action.to_string()));
             put("reason", Value::from(cause.reason.as_str()));
+        }
+        if let Some(reference) = self.reference {
+            put("reference", Value::from(reference));
+        }
+        if let Some(reason) = self.reason {
+            put("reason", Value::from(reason));
         }
         if let Some(secs) = self.retry_after_secs {
             put("retry_after", Value::from(secs));
@@ -182,6 +193,7 @@ fn sentence(code: &str, language: Language) -> &'static str {
             "이 키 또는 세션은 더 이상 사용할 수 없습니다. 다시 로그인하거나 새 키를 발급받아 주세요.",
             "このキーまたはセッションは使用できなくなりました。再度ログインするか、新しいキーを取得してください。",
         ],
+        code if code.starts_with("trust-") => trust_sentence(code),
         _ => [
             "The request could not be understood and was not passed on.",
             "요청을 해석할 수 없어 전달하지 않았습니다.",
@@ -195,9 +207,75 @@ fn sentence(code: &str, language: Language) -> &'static str {
     }
 }
 
+/// As [`sentence`], for requests that are not trusted (`trust/refused.rs`).
+fn trust_sentence(code: &str) -> [&'static str; 3] {
+    match code {
+        "trust-step-up" => [
+            "Please confirm that it is you before going on.",
+            "계속하려면 본인 확인이 필요합니다.",
+            "続けるには本人確認が必要です。",
+        ],
+        "trust-session-expired" => [
+            "Your session has lasted long enough. Please sign in again.",
+            "세션이 만료되었습니다. 다시 로그인해 주세요.",
+            "セッションの有効期間が終わりました。もう一度ログインしてください。",
+        ],
+        "trust-session-terminated" => [
+            "This session was ended for your protection. Please contact the operator with the reference.",
+            "보호를 위해 이 세션이 종료되었습니다. 참조 번호로 운영자에게 문의해 주세요.",
+            "保護のためこのセッションは終了しました。参照番号を添えて運営者にお問い合わせください。",
+        ],
+        "trust-isolated" => [
+            "Access is restricted for now. Please contact the operator with the reference.",
+            "접근이 일시적으로 제한되었습니다. 참조 번호로 운영자에게 문의해 주세요.",
+            "アクセスは一時的に制限されています。参照番号を添えて運営者にお問い合わせください。",
+        ],
+        "trust-read-only" => [
+            "You can view this for now, but not change it.",
+            "지금은 조회만 가능하며 변경할 수 없습니다.",
+            "現在は閲覧のみ可能で、変更はできません。",
+        ],
+        "trust-download-blocked" => [
+            "Downloads are blocked for this access.",
+            "현재 접속에서는 다운로드가 차단되어 있습니다.",
+            "このアクセスではダウンロードがブロックされています。",
+        ],
+        "trust-transfer-blocked" => [
+            "Large transfers are blocked for this access.",
+            "현재 접속에서는 대용량 전송이 차단되어 있습니다.",
+            "このアクセスでは大容量の転送がブロックされています。",
+        ],
+        "trust-throttled" => [
+            "Too many requests. Please wait before trying again.",
+            "요청이 너무 많습니다. 잠시 기다린 후 다시 시도해 주세요.",
+            "リクエストが多すぎます。しばらく待ってからもう一度お試しください。",
+        ],
+        "trust-unavailable" => [
+            "Access cannot be checked right now. Please try again in a moment.",
+            "지금은 접근 권한을 확인할 수 없습니다. 잠시 후 다시 시도해 주세요.",
+            "現在アクセス権を確認できません。しばらくしてからもう一度お試しください。",
+        ],
+        _ => [
+            "Access was denied. Please contact the operator with the reference.",
+            "접근이 거부되었습니다. 참조 번호로 운영자에게 문의해 주세요.",
+            "アクセスは拒否されました。参照番号を添えて運営者にお問い合わせください。",
+        ],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trust::Refused;
+
+    #[test]
+    fn every_trust_refusal_has_its_own_sentence() {
+        let general = trust_sentence("");
+        for refused in Refused::ALL {
+            let own = trust_sentence(refused.code());
+            assert_eq!(own == general, *refused == Refused::Denied, "{refused:?}");
+        }
+    }
 
     #[test]
     fn the_reader_gets_the_language_they_ask_for() {

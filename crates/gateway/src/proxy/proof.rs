@@ -2,7 +2,9 @@
 
 use super::live::Site;
 use super::shared::{Evidence, Shared};
+use crate::enforce::RequestKeys;
 use crate::evidence::{self, Exchange};
+use crate::trust::Proof;
 use http::HeaderValue;
 use http::header::{COOKIE, SET_COOKIE};
 use schema::OutcomeResult;
@@ -17,7 +19,9 @@ const COOKIES_MAX: usize = 8;
 pub fn look(shared: &Shared, site: &Site, exchange: &Exchange) {
     let Some(step_up) = &site.config.step_up else { return };
     let head = &exchange.request;
-    if shared.enforcer.is_empty() || !site.is_step_up_open(head.method.as_str(), &head.path) {
+    let asks = site.trust.is_some() && shared.trust.is_some();
+    let may_prove = asks || !shared.enforcer.is_empty();
+    if !may_prove || !site.is_step_up_open(head.method.as_str(), &head.path) {
         return;
     }
     let Evidence { keys, book, .. } = &shared.evidence;
@@ -31,7 +35,15 @@ pub fn look(shared: &Shared, site: &Site, exchange: &Exchange) {
         .finished
         .saturating_add(i64::try_from(step_up.pass_secs.saturating_mul(1_000)).unwrap_or(i64::MAX));
     let mut whose = shared.request_keys(site, head);
-    let mut met = shared.enforcer.note_step_up(&whose, exchange.finished, until);
+    let trust = shared.trust.as_ref().filter(|_| asks);
+    let note = |whose: &RequestKeys| {
+        if let Some(asker) = trust {
+            let proof = Proof { method: step_up.mfa_method.clone() };
+            asker.note_proof(whose, exchange.finished, until, proof);
+        }
+        shared.enforcer.note_step_up(whose, exchange.finished, until) + usize::from(asks)
+    };
+    let mut met = note(&whose);
     // An application does well to begin a new session here: that one has proved itself, too.
     let new_cookies = exchange.response_headers.get_all(SET_COOKIE).iter().take(COOKIES_MAX);
     for cookie in new_cookies {
@@ -44,7 +56,7 @@ pub fn look(shared: &Shared, site: &Site, exchange: &Exchange) {
             whose.session = session;
             // What restricts the old session does not restrict the new one; what restricts the
             // account does.
-            met += shared.enforcer.note_step_up(&whose, exchange.finished, until);
+            met += note(&whose);
         }
     }
     if met > 0 {

@@ -3,6 +3,7 @@
 use super::live::Site;
 use super::shared::{Shared, now};
 use super::tap::Tap;
+use super::trusted::Standing;
 use crate::evidence::{Enforced, Exchange, ExchangeError, RequestHead};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -89,6 +90,8 @@ pub struct OpenExchange {
     pub complete: bool,
     /// A decision ended it: nobody's error.
     pub cut_off: bool,
+    /// What it goes on under, where the site asks for decisions.
+    pub standing: Option<Standing>,
 }
 
 impl OpenExchange {
@@ -104,6 +107,7 @@ impl OpenExchange {
             response_tap: None,
             complete: false,
             cut_off: false,
+            standing: None,
         }
     }
 

@@ -11,10 +11,11 @@ use super::record::{OpenExchange, RequestTap};
 use super::refusal::Refusal;
 use super::shared::{Shared, now};
 use super::tap::Tap;
+use super::trusted::{self, Standing};
 use super::upstream::{ConnectError, Lease};
 use super::{gate, tunnel};
 use crate::evidence::{ExchangeError, RequestHead, Scheme};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
@@ -170,13 +171,12 @@ async fn answer(peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Re
         Err(mut response) => {
             // The body was not read; on HTTP/1 what is left of it cannot be skipped cheaply.
             if peer.conversation.is_some() && !open.exchange.request.method.is_safe() {
-                response
-                    .headers_mut()
-                    .insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             return *response;
         }
     };
+    let trusted_max = open.standing.as_ref().and_then(Standing::request_bytes_max);
     let body = match body {
         gate::Passed::Unread(incoming) if incoming.is_end_stream() => RequestBody::Empty,
         gate::Passed::Unread(mut incoming) => {
@@ -194,7 +194,7 @@ async fn answer(peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Re
                 first,
                 tap,
                 conversation: peer.conversation.clone(),
-                bytes_max: live.config.limits.request_bytes_max,
+                bytes_max: smaller(live.config.limits.request_bytes_max, trusted_max),
             })
         }
         gate::Passed::Read(bytes) => {
@@ -273,6 +273,10 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
+fn smaller(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
+}
+
 fn is_websocket(request: &Request<Incoming>) -> bool {
     request.version() == Version::HTTP_11
         && request.method() == Method::GET
@@ -280,7 +284,7 @@ fn is_websocket(request: &Request<Incoming>) -> bool {
             .headers()
             .get(UPGRADE)
             .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && request.headers().get_all(http::header::CONNECTION).iter().any(|v| {
+        && request.headers().get_all(CONNECTION).iter().any(|v| {
             v.as_bytes()
                 .split(|b| *b == b',')
                 .any(|t| t.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
@@ -465,6 +469,12 @@ fn fail(peer: &Peer, live: &Live, mut open: OpenExchange, failure: Failure) -> R
             (StatusCode::BAD_GATEWAY, code::UPSTREAM_BROKEN, ExchangeError::UpstreamBroken)
         }
         Failure::Client(error) => {
+            if let Some(mut response) = trusted::refuse_upload(&peer.shared, live, &mut open) {
+                if peer.conversation.is_some() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                return *response;
+            }
             open.failed(error);
             let refusal =
                 peer.conversation.as_ref().and_then(|c| c.body_refusal()).unwrap_or(match error {
@@ -504,6 +514,15 @@ fn pass_back(
     let (mut parts, incoming) = response.into_parts();
     parts.version = Version::HTTP_11;
     forward::clean_response(&mut parts.headers);
+    let has_body = !incoming.is_end_stream();
+    let passes = trusted::respond(&peer.shared, live, &mut open, &mut parts.headers, has_body);
+    if let Err(mut response) = passes {
+        // An upload under way cannot be answered and then forgotten on the same connection.
+        if peer.conversation.is_some() && open.request_tap.is_some() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        return *response;
+    }
     open.exchange.status = Some(parts.status.as_u16());
     open.exchange.response_headers = parts.headers.clone();
     if incoming.is_end_stream() {
@@ -517,11 +536,13 @@ fn pass_back(
         .get(CONTENT_TYPE)
         .is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
     let last = open.deadline(limits.total_ms);
+    let ticket = trusted::watch(&peer.shared, &open, &parts.headers);
     let stream = ReplyStream {
         incoming,
+        bytes_max: open.standing.as_ref().and_then(Standing::response_bytes_max),
         open,
         lease: Some(lease),
-        watch: Some(StreamWatch::new(Arc::clone(&peer.shared))),
+        watch: Some(StreamWatch::new(Arc::clone(&peer.shared), ticket)),
         stall: (!is_event_stream).then(|| Duration::from_millis(limits.stall_ms)),
         timer: None,
         total: last.map(|at| Box::pin(tokio::time::sleep_until(at))),

@@ -4,7 +4,8 @@ use super::live::{Live, Site};
 use crate::enforce::{Enforcer, RequestKeys};
 use crate::evidence::{self, Exchange, Keys, Recorder, RequestHead, SessionBook};
 use crate::metrics::Metrics;
-use schema::Timestamp;
+use crate::trust::Asker;
+use schema::{Restrictions, Timestamp};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -50,10 +51,18 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub evidence: Evidence,
     pub contact: Contact,
+    /// There when there is a server to ask.
+    pub trust: Option<Arc<Asker>>,
 }
 
 impl Shared {
-    pub fn new(gateway: Arc<str>, live: Live, enforcer: Arc<Enforcer>, evidence: Evidence) -> Self {
+    pub fn new(
+        gateway: Arc<str>,
+        live: Live,
+        enforcer: Arc<Enforcer>,
+        evidence: Evidence,
+        trust: Option<Arc<Asker>>,
+    ) -> Self {
         Shared {
             gateway,
             live: RwLock::new(Arc::new(live)),
@@ -61,6 +70,15 @@ impl Shared {
             metrics: Arc::new(Metrics::default()),
             evidence,
             contact: Contact::default(),
+            trust,
+        }
+    }
+
+    /// Puts a set of restrictions in force, and forgets the decisions it says to reconsider.
+    pub fn apply(&self, restrictions: &Restrictions) {
+        self.enforcer.load(restrictions);
+        if let Some(asker) = &self.trust {
+            asker.reconsider(&restrictions.reconsider);
         }
     }
 

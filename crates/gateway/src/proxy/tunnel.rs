@@ -5,7 +5,9 @@ use super::forward;
 use super::live::Live;
 use super::record::OpenExchange;
 use super::serve::Peer;
+use super::trusted::{self, Standing};
 use crate::evidence::CapturedBody;
+use crate::trust::Ticket;
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Response, Version};
@@ -34,6 +36,8 @@ pub fn accept(
     forward::clean_response(&mut parts.headers);
     parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    // It passes: a tunnel has no body of its own to be blocked.
+    let _ = trusted::respond(&peer.shared, live, &mut open, &mut parts.headers, false);
     open.exchange.status = Some(parts.status.as_u16());
     open.exchange.response_headers = parts.headers.clone();
     if let Some(conversation) = &peer.conversation {
@@ -59,12 +63,15 @@ async fn join(
     upstream: Upgraded,
     idle: Duration,
 ) {
-    let meter = Arc::new(Meter::default());
+    let bytes_max = open.standing.as_ref().and_then(Standing::tunnel_bytes_max);
+    let meter = Arc::new(Meter { bytes_max: bytes_max.map(|(max, _)| max), ..Meter::default() });
     let mut client = Counted { socket: TokioIo::new(client), meter: Arc::clone(&meter) };
     let mut upstream = TokioIo::new(upstream);
     let mut changed = peer.shared.enforcer.subscribe();
     // A decision made between the check and the subscription must not be missed.
     let mut ended = super::gate::ends(&peer.shared, open);
+    let ticket = trusted::watch(&peer.shared, open, &http::HeaderMap::new());
+    let token = ticket.as_ref().map(Ticket::token).unwrap_or_default();
     let mut moved = meter.total();
     {
         let mut copy = std::pin::pin!(copy_bidirectional(&mut client, &mut upstream));
@@ -75,6 +82,7 @@ async fn join(
                     open.complete = done.is_ok();
                     break;
                 }
+                () = token.cancelled() => ended = true,
                 change = changed.changed() => {
                     ended = change.is_err() || super::gate::ends(&peer.shared, open);
                 }
@@ -88,6 +96,13 @@ async fn join(
                 }
             }
         }
+    }
+    if let Some((_, held)) = bytes_max.filter(|(max, _)| meter.total() > *max) {
+        trusted::cut_off(&peer.shared, open, held);
+        ended = true;
+    }
+    if let Some(end) = ticket.as_ref().and_then(Ticket::why) {
+        trusted::note_end(open, end);
     }
     if ended {
         peer.shared.metrics.streams_ended.add(1);
@@ -105,11 +120,17 @@ fn passed(total_len: u64) -> CapturedBody {
 struct Meter {
     sent: AtomicU64,
     received: AtomicU64,
+    /// More, both ways together, ends it.
+    bytes_max: Option<u64>,
 }
 
 impl Meter {
     fn total(&self) -> u64 {
         self.sent.load(Ordering::Relaxed) + self.received.load(Ordering::Relaxed)
+    }
+
+    fn is_over(&self) -> bool {
+        self.bytes_max.is_some_and(|max| self.total() > max)
     }
 }
 
@@ -126,6 +147,9 @@ impl AsyncRead for Counted {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.meter.is_over() {
+            return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+        }
         let before = buf.filled().len();
         let poll = Pin::new(&mut this.socket).poll_read(cx, buf);
         let fresh = buf.filled().len() - before;
@@ -141,6 +165,9 @@ impl AsyncWrite for Counted {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.meter.is_over() {
+            return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+        }
         let poll = Pin::new(&mut this.socket).poll_write(cx, bytes);
         if let Poll::Ready(Ok(written)) = &poll {
             this.meter.sent.fetch_add(*written as u64, Ordering::Relaxed);

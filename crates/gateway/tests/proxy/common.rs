@@ -101,7 +101,11 @@ impl Running {
     }
 
     pub fn restrict(&self, version: u64, restrictions: Vec<Restriction>) {
-        self.handle.enforcer().load(&Restrictions { version, restrictions, ..Restrictions::default() });
+        self.handle.enforcer().load(&Restrictions {
+            version,
+            restrictions,
+            ..Restrictions::default()
+        });
     }
 
     /// What the recorder would: sessions learnt from the logins recorded so far.

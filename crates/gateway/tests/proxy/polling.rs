@@ -30,7 +30,8 @@ async fn answer(socket: &mut TcpStream, status: &str, body: &str) {
 }
 
 fn set(version: u64, restrictions: Vec<schema::Restriction>) -> String {
-    serde_json::to_string(&Restrictions { version, restrictions, ..Restrictions::default() }).unwrap()
+    serde_json::to_string(&Restrictions { version, restrictions, ..Restrictions::default() })
+        .unwrap()
 }
 
 fn top(dir: &std::path::Path, server: SocketAddr) -> String {

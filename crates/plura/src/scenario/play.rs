@@ -139,7 +139,7 @@ impl Stage {
                 action: cause.action,
                 reason: cause.reason,
             }),
-            error: None,
+            ..Exchange::default()
         };
         self.capture.sequence += 1;
         let guarded = self.capture.guarded(&request.host)?;
