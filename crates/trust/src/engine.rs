@@ -8,14 +8,12 @@
 //!    caps bound what remains.
 //! 4. The band of the score decides; rules may only add severity; obligations follow from both.
 //!
-//! A signal that fell silent is judged twice, as if it still said what it last said and as if
-//! nobody had ever reported it, with its indicators' points held down both times; the lower
-//! judgement counts. So falling silent never helps.
-
-mod bounds;
+//! A signal that fell silent is read in both ways, as if it still said what it last said and as if
+//! nobody had ever reported it, and each time the worse reading counts: so falling silent never
+//! helps. The interval comes from the same walk, with every unknown signal read in every way.
 
 use crate::decision::{Contribution, Decision, Demands, Knowledge, Part, Points, Reason};
-use crate::expr::{Facts, Tri};
+use crate::expr::{Facts, Truth};
 use crate::policy::{CATEGORIES, Indicator, Lens, POINT, Policy};
 use crate::policy::{LOW, MISSING, SILENT, UNKNOWN};
 use crate::vocabulary::State;
@@ -38,18 +36,60 @@ pub fn decide(policy: &Policy, profile: usize, state: &State, demands: &Demands)
         policy.profile(id).unwrap_or(usize::MAX)
     });
     let profile = profile.max(demanded).min(policy.profiles.len().saturating_sub(1));
-    let mut run = Run::new(policy, profile, state, state.known);
-    let mut also = 0;
-    if state.silent != 0 {
-        let hidden = Run::new(policy, profile, state, state.known & !state.silent);
-        if hidden.score < run.score {
-            also = run.decide(0);
-            run = hidden;
-        } else {
-            also = hidden.decide(0);
+    Run::new(policy, profile, state).finish(state, demands)
+}
+
+/// The lowest and highest score that any answer to the unknown signals could give.
+///
+/// The bounds hold for every completion; they may be wider than the widest of them, never narrower.
+fn interval(policy: &Policy, profile: usize, state: &State) -> (i64, i64) {
+    let derived = policy.derive(state, true);
+    let facts = state.facts(&derived, true);
+    let bound = |side: Side| {
+        let mut sums = Sums::default();
+        for indicator in &policy.indicators {
+            if let Some(points) = look(policy, indicator, &facts, side).points {
+                sums.add(indicator, points);
+            }
+        }
+        let (_, base) = lens(policy, &facts, &sums, side);
+        let mut score = base;
+        walk(policy, profile, &facts, base, side, |_, _, after| score = after);
+        score
+    };
+    (bound(Side::Worse), bound(Side::Better))
+}
+
+/// Which reading counts where there are several.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Worse,
+    Better,
+}
+
+impl Side {
+    /// Whether something that costs trust takes effect.
+    fn harms(self, truth: Truth) -> bool {
+        match self {
+            Side::Worse => truth.may_be_true(),
+            Side::Better => truth.is_true(),
         }
     }
-    run.finish(state, demands, also)
+
+    /// Whether something that spares trust takes effect.
+    fn spares(self, truth: Truth) -> bool {
+        match self {
+            Side::Worse => truth.is_true(),
+            Side::Better => truth.may_be_true(),
+        }
+    }
+
+    fn pick(self, left: i64, right: i64) -> i64 {
+        match self {
+            Side::Worse => left.min(right),
+            Side::Better => left.max(right),
+        }
+    }
 }
 
 /// What one look at an indicator found.
@@ -69,9 +109,8 @@ struct Step {
 struct Run<'a> {
     policy: &'a Policy,
     profile: usize,
-    values: &'a [i64],
-    known: u128,
-    derived: Vec<Tri>,
+    state: &'a State,
+    derived: Vec<Truth>,
     looks: Vec<Look>,
     lens: &'a Lens,
     base: i64,
@@ -80,77 +119,23 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(policy: &'a Policy, profile: usize, state: &'a State, known: u128) -> Self {
-        let values = state.values.as_slice();
-        let mut derived = Vec::with_capacity(policy.derived.len());
-        policy.derive(values, known, &mut derived, true);
-        let facts = Facts { values, known, derived: &derived, score: 0, decisions: 0 };
-        let prior = if policy.sensitive.eval(&facts).is_true() {
-            policy.unknown_sensitive
-        } else {
-            policy.unknown
-        };
-        let looks: Vec<Look> = policy
-            .indicators
-            .iter()
-            .map(|indicator| look(policy, indicator, &facts, state.silent, prior))
-            .collect();
-        let sums = Sums::of(policy, &looks);
-        let (lens, base) = lowest(policy, &facts, &sums);
-        let mut run = Run {
-            policy,
-            profile,
-            values,
-            known,
-            looks,
-            lens,
-            base,
-            steps: Vec::new(),
-            score: base,
-            derived: Vec::new(),
-        };
-        run.walk(&facts);
-        run.derived = derived;
-        run
-    }
-
-    /// Penalties, ceilings and caps, in the policy's order.
-    fn walk(&mut self, facts: &Facts<'_>) {
-        let policy = self.policy;
-        for family in 0..policy.families.len() {
-            let worst = policy
-                .penalties
-                .iter()
-                .filter(|p| usize::from(p.family) == family && p.when.eval(facts).is_true())
-                .max_by_key(|penalty| penalty.percent);
-            if let Some(penalty) = worst {
-                let after = penalised(self.score, penalty.percent);
-                self.step(Part::Penalty, &penalty.id, after);
-            }
-        }
-        for (part, caps) in [(Part::Ceiling, &policy.ceilings), (Part::Cap, &policy.caps)] {
-            for cap in caps.iter().filter(|cap| cap.when.eval(facts).is_true()) {
-                let points = cap.points.get(self.profile).copied().unwrap_or(0);
-                if points < self.score {
-                    self.step(part, &cap.id, points);
-                }
-            }
-        }
-    }
-
-    fn step(&mut self, part: Part, code: &Arc<str>, after: i64) {
-        self.score = after;
-        self.steps.push(Step { part, code: code.clone(), after });
+    fn new(policy: &'a Policy, profile: usize, state: &'a State) -> Self {
+        let derived = policy.derive(state, false);
+        let facts = state.facts(&derived, false);
+        let looks: Vec<Look> =
+            policy.indicators.iter().map(|of| look(policy, of, &facts, Side::Worse)).collect();
+        let (lens, base) = lens(policy, &facts, &Sums::of(policy, &looks), Side::Worse);
+        let mut steps = Vec::new();
+        let mut score = base;
+        walk(policy, profile, &facts, base, Side::Worse, |part, code, after| {
+            score = after;
+            steps.push(Step { part, code: code.clone(), after });
+        });
+        Run { policy, profile, state, derived, looks, lens, base, steps, score }
     }
 
     fn facts(&self, decisions: u32) -> Facts<'_> {
-        Facts {
-            values: self.values,
-            known: self.known,
-            derived: &self.derived,
-            score: self.score,
-            decisions,
-        }
+        Facts { score: self.score, decisions, ..self.state.facts(&self.derived, false) }
     }
 
     /// The band's decisions, those of the rules and `also`; what makes no sense beside a graver one goes.
@@ -159,7 +144,7 @@ impl<'a> Run<'a> {
         let mut bits = also | band.map_or(0, |band| band.decisions);
         let facts = self.facts(bits);
         for rule in &self.policy.rules {
-            if rule.when.eval(&facts).is_true() {
+            if rule.when.eval(&facts).may_be_true() {
                 bits |= rule.add;
             }
         }
@@ -179,9 +164,9 @@ impl<'a> Run<'a> {
         kept
     }
 
-    fn finish(mut self, state: &State, demands: &Demands, also: u32) -> Decision {
+    fn finish(mut self, state: &State, demands: &Demands) -> Decision {
         let policy = self.policy;
-        let (mut low, high) = bounds::interval(policy, self.profile, state);
+        let (mut low, high) = interval(policy, self.profile, state);
         let missing: Vec<&String> = demands
             .required
             .iter()
@@ -192,11 +177,13 @@ impl<'a> Run<'a> {
                 })
             })
             .collect();
-        let mut also = also;
+        let mut also = 0;
         if !missing.is_empty() {
             also |= policy.missing.add;
             if policy.missing.cap < self.score {
-                self.step(Part::Cap, &Arc::from(MISSING), policy.missing.cap);
+                self.score = policy.missing.cap;
+                let (part, code) = (Part::Cap, Arc::from(MISSING));
+                self.steps.push(Step { part, code, after: self.score });
             }
             low = low.min(policy.missing.cap);
         }
@@ -204,7 +191,7 @@ impl<'a> Run<'a> {
         let facts = self.facts(bits);
         let mut duties = vec![false; policy.obligations.len()];
         for rule in &policy.duties {
-            if rule.when.eval(&facts).is_true() {
+            if rule.when.eval(&facts).may_be_true() {
                 for place in &rule.add {
                     if let Some(duty) = duties.get_mut(usize::from(*place)) {
                         *duty = true;
@@ -241,7 +228,10 @@ impl<'a> Run<'a> {
             reasons: self.reasons(&contributions, bits, &missing),
             contributions,
             ttl_secs: if permit { band_ttl } else { band_ttl.min(shortest) },
-            profile: policy.profiles.get(self.profile).map_or_else(|| Arc::from(""), |p| p.id.clone()),
+            profile: policy
+                .profiles
+                .get(self.profile)
+                .map_or_else(|| Arc::from(""), |p| p.id.clone()),
             policy: policy.hash.clone(),
         }
     }
@@ -274,7 +264,13 @@ impl<'a> Run<'a> {
                 (largest, at) = (part, found.len());
             }
             exact += part;
-            found.push((Part::Indicator, indicator.id.clone(), part, Some(most), Some(look.knowledge)));
+            found.push((
+                Part::Indicator,
+                indicator.id.clone(),
+                part,
+                Some(most),
+                Some(look.knowledge),
+            ));
         }
         // What truncation left out, some millionths of a point, goes to the largest.
         match found.get_mut(at) {
@@ -313,7 +309,7 @@ impl<'a> Run<'a> {
         let mut reasons: Vec<Reason> = missing.iter().map(|name| about(MISSING, name)).collect();
         let facts = self.facts(bits);
         for rule in &self.policy.rules {
-            if rule.add & bits != 0 && rule.when.eval(&facts).is_true() {
+            if rule.add & bits != 0 && rule.when.eval(&facts).may_be_true() {
                 reasons.push(plain(&rule.id));
             }
         }
@@ -326,7 +322,9 @@ impl<'a> Run<'a> {
             let cost = |part: &Contribution| part.most.map_or(0, |most| most.0 - part.points.0);
             let mut of: Vec<&Contribution> = parts
                 .iter()
-                .filter(|p| p.knowledge == Some(knowledge) && cost(p) * (POINT / 100) >= LOW_COST_MIN)
+                .filter(|p| {
+                    p.knowledge == Some(knowledge) && cost(p) * (POINT / 100) >= LOW_COST_MIN
+                })
                 .collect();
             // Stable: equals stay in the policy's order.
             of.sort_by_key(|part| std::cmp::Reverse(cost(part)));
@@ -344,28 +342,85 @@ fn penalised(score: i64, percent: i64) -> i64 {
     score * (100 * POINT - percent) / (100 * POINT)
 }
 
-fn look(policy: &Policy, of: &Indicator, facts: &Facts<'_>, silent: u128, prior: i64) -> Look {
-    let is_silent = of.slots & silent != 0;
-    if of.not_applicable.as_ref().is_some_and(|when| when.eval(facts).is_true()) {
+fn look(policy: &Policy, of: &Indicator, facts: &Facts<'_>, side: Side) -> Look {
+    let is_silent = of.slots & facts.silent != 0;
+    let leaves_out = of.not_applicable.as_ref().map_or(Truth::FALSE, |when| when.eval(facts));
+    if leaves_out.is_true() {
         return Look { points: None, knowledge: Knowledge::Known };
     }
-    let case = of.cases.iter().find(|(when, _)| when.eval(facts).is_true());
-    let mut points = case.map_or(prior, |(_, points)| *points);
+    let mut found: Option<i64> = None;
+    let mut pick = |points: i64| found = Some(found.map_or(points, |one| side.pick(one, points)));
+    let mut is_settled = false;
+    for (when, points) in &of.cases {
+        let truth = when.eval(facts);
+        if truth.may_be_true() {
+            pick(*points);
+        }
+        if truth.is_true() {
+            is_settled = true;
+            break;
+        }
+    }
+    if !is_settled {
+        let is_sensitive = policy.sensitive.eval(facts);
+        let by = |is_sensitive: bool| {
+            if is_sensitive { policy.unknown_sensitive } else { policy.unknown }
+        };
+        pick(by(is_sensitive.is_true()));
+        pick(by(is_sensitive.may_be_true()));
+    }
+    let mut points = found.unwrap_or(0);
     if let Some(lift) = &of.lift
         && points < lift.to
-        && lift.when.eval(facts).is_true()
+        && side.spares(lift.when.eval(facts))
     {
         points += (lift.to - points) * lift.percent / 100;
     }
-    let knowledge = match (is_silent, case) {
-        (true, _) => {
-            points = points.min(policy.unverifiable);
-            Knowledge::Silent
-        }
-        (false, Some(_)) => Knowledge::Known,
-        (false, None) => Knowledge::Unknown,
+    if is_silent {
+        points = side.pick(points, policy.unverifiable);
+    }
+    if leaves_out.may_be_true() {
+        // In or out: with nothing it is worse than left out, with everything it is better.
+        points = side.pick(0, 100 * POINT);
+    }
+    let knowledge = match (is_silent, is_settled) {
+        (true, _) => Knowledge::Silent,
+        (false, true) => Knowledge::Known,
+        (false, false) => Knowledge::Unknown,
     };
     Look { points: Some(points), knowledge }
+}
+
+/// Penalties, ceilings and caps in the policy's order, each told with the score after it.
+fn walk<'a>(
+    policy: &'a Policy,
+    profile: usize,
+    facts: &Facts<'_>,
+    base: i64,
+    side: Side,
+    mut tell: impl FnMut(Part, &'a Arc<str>, i64),
+) {
+    let mut score = base;
+    for family in 0..policy.families.len() {
+        let worst = policy
+            .penalties
+            .iter()
+            .filter(|p| usize::from(p.family) == family && side.harms(p.when.eval(facts)))
+            .max_by_key(|penalty| penalty.percent);
+        if let Some(penalty) = worst {
+            score = penalised(score, penalty.percent);
+            tell(Part::Penalty, &penalty.id, score);
+        }
+    }
+    for (part, caps) in [(Part::Ceiling, &policy.ceilings), (Part::Cap, &policy.caps)] {
+        for cap in caps.iter().filter(|cap| side.harms(cap.when.eval(facts))) {
+            let points = cap.points.get(profile).copied().unwrap_or(0);
+            if points < score {
+                score = points;
+                tell(part, &cap.id, score);
+            }
+        }
+    }
 }
 
 /// By category: shares in all, and points by share.
@@ -417,18 +472,45 @@ impl Sums {
 }
 
 /// The lens that applies and sees the least trust; the first of equals.
-fn lowest<'a>(policy: &'a Policy, facts: &Facts<'_>, sums: &Sums) -> (&'a Lens, i64) {
-    let applies = |lens: &&Lens| lens.when.as_ref().is_some_and(|when| when.eval(facts).is_true());
-    let is_replaced = policy.lenses.iter().filter(applies).any(|lens| lens.replaces_default);
-    policy
+fn lens<'a>(policy: &'a Policy, facts: &Facts<'_>, sums: &Sums, side: Side) -> (&'a Lens, i64) {
+    let truth = |lens: &Lens| lens.when.as_ref().map_or(Truth::TRUE, |when| when.eval(facts));
+    let lowest = |wanted: &dyn Fn(&Lens) -> bool| {
+        policy
+            .lenses
+            .iter()
+            .filter(|lens| wanted(lens))
+            .map(|lens| (lens, sums.score(lens)))
+            .min_by_key(|(_, score)| *score)
+    };
+    let replaces = policy
         .lenses
         .iter()
-        .filter(|lens| if lens.when.is_none() { !is_replaced } else { applies(lens) })
-        .map(|lens| (lens, sums.score(lens)))
-        .min_by_key(|(_, score)| *score)
-        .unwrap_or((NOTHING, 0))
+        .filter(|lens| lens.replaces_default)
+        .map(truth)
+        .fold(Truth::FALSE, Truth::or);
+    let least = match side {
+        Side::Worse => lowest(&|lens| {
+            truth(lens).may_be_true() && !(lens.when.is_none() && replaces.is_true())
+        }),
+        // Where the default may be replaced, the better of what replaces it and of it.
+        Side::Better => {
+            let certain = lowest(&|lens| lens.when.is_some() && truth(lens).is_true());
+            let default = if replaces.is_true() { None } else { lowest(&|l| l.when.is_none()) };
+            let instead = policy
+                .lenses
+                .iter()
+                .filter(|lens| lens.replaces_default && truth(lens).may_be_true())
+                .map(|lens| (lens, sums.score(lens)));
+            let first = default.into_iter().chain(instead).max_by_key(|(_, score)| *score);
+            certain.into_iter().chain(first).min_by_key(|(_, score)| *score)
+        }
+    };
+    least.unwrap_or((NOTHING, 0))
 }
 
 /// Stands in for a policy without any lens, which reading refuses.
 const NOTHING: &Lens =
     &Lens { sheet: 0, when: None, replaces_default: false, weights: [0; CATEGORIES.len()] };
+
+#[cfg(test)]
+mod tests;

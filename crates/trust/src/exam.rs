@@ -180,7 +180,9 @@ fn row(policy: &Policy, case: &Case, profile: Option<usize>) -> Row {
     let (missing, elsewhere): (Vec<String>, Vec<String>) =
         case.obligations.iter().filter(wanted).cloned().partition(is_known);
     let contradicting = decision.as_ref().map_or_else(Vec::new, |decision| {
-        policy.state(&case.readings).map_or_else(|_| Vec::new(), |s| contradictions(policy, &s, decision))
+        policy
+            .state(&case.readings)
+            .map_or_else(|_| Vec::new(), |s| contradictions(policy, &s, decision))
     });
     let in_range = decision.is_some() && (case.trust.0..=case.trust.1).contains(&score);
     let mut expected = case.decisions.clone();

@@ -16,7 +16,9 @@ mod yaml;
 pub use decision::{Contribution, Decision, Demands, Knowledge, Part, Points, Reason};
 pub use engine::decide;
 pub use expr::CONDITION_BYTES_MAX;
-pub use policy::{By, CATEGORIES, DECISIONS_MAX, ITEMS_MAX, Language, POLICY_BYTES_MAX, Policy, TTL_SECS_MAX};
+pub use policy::{
+    By, CATEGORIES, DECISIONS_MAX, ITEMS_MAX, Language, POLICY_BYTES_MAX, Policy, TTL_SECS_MAX,
+};
 pub use reading::{Reading, Readings, Value};
 pub use site::{
     AddressReputation, Anonymiser, GeoPolicy, Network, NetworkType, ResourceDemands, Sensitivity,

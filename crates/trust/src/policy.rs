@@ -4,7 +4,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use crate::expr::{Condition, Facts, Tri};
+use crate::expr::{Condition, Facts, Truth};
 use crate::vocabulary::Vocabulary;
 use crate::{Decision, Readings, State, Value};
 use schema::Diagnostic;
@@ -69,7 +69,6 @@ pub(crate) struct Profile {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Derived {
-    pub name: String,
     pub when: Condition,
     pub slots: u128,
 }
@@ -277,13 +276,13 @@ impl Policy {
     }
 
     /// Derived facts as the closed world has them: what is not known is not so.
-    pub(crate) fn derive(&self, values: &[i64], known: u128, out: &mut Vec<Tri>, is_closed: bool) {
-        out.clear();
+    pub(crate) fn derive(&self, state: &State, is_open: bool) -> Vec<Truth> {
+        let mut derived = Vec::with_capacity(self.derived.len());
         for fact in &self.derived {
-            let facts = Facts { values, known, derived: out, score: 0, decisions: 0 };
-            let tri = fact.when.eval(&facts);
-            out.push(if is_closed { tri.is_true().into() } else { tri });
+            let facts = state.facts(&derived, is_open);
+            derived.push(fact.when.eval(&facts).closed());
         }
+        derived
     }
 
     pub(crate) fn decisions_of(&self, bits: u32) -> Vec<Arc<str>> {
@@ -297,8 +296,7 @@ impl Policy {
 
     /// Obligations that must not stand beside this decision on this state.
     pub(crate) fn contradicted(&self, state: &State, decision: &Decision) -> Vec<Arc<str>> {
-        let mut derived = Vec::new();
-        self.derive(&state.values, state.known, &mut derived, true);
+        let derived = self.derive(state, false);
         let decisions = self
             .names
             .iter()
@@ -306,13 +304,7 @@ impl Policy {
             .filter(|(_, name)| decision.decisions.contains(name))
             .fold(0, |bits, (bit, _)| bits | 1 << bit);
         let score = decision.score.0 * (POINT / 100);
-        let facts = Facts {
-            values: &state.values,
-            known: state.known,
-            derived: &derived,
-            score,
-            decisions,
-        };
+        let facts = Facts { score, decisions, ..state.facts(&derived, false) };
         self.contradictions
             .iter()
             .filter(|rule| rule.when.eval(&facts).is_true())

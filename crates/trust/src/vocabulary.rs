@@ -1,5 +1,6 @@
 //! The signals a policy knows: their names, kinds and which value is worse than which.
 
+use crate::expr::{Facts, Truth};
 use crate::yaml::nearest;
 use crate::{Reading, Readings, Value};
 use schema::Diagnostic;
@@ -16,10 +17,15 @@ const DIAGNOSTICS_MAX: usize = 20;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kind {
     Bool,
-    Integer { min: i64, max: i64 },
+    Integer {
+        min: i64,
+        max: i64,
+    },
     Enum(Vec<String>),
     /// Any text; only those that conditions name are told apart.
-    Text { named: Vec<String> },
+    Text {
+        named: Vec<String>,
+    },
 }
 
 impl Kind {
@@ -73,6 +79,7 @@ impl Signal {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn show(&self, value: i64) -> Option<Value> {
         let index = usize::try_from(value).ok();
         match &self.kind {
@@ -102,6 +109,21 @@ pub struct State {
     pub(crate) known: u128,
     /// Known, but only from what was last said before it fell silent.
     pub(crate) silent: u128,
+}
+
+impl State {
+    /// What conditions see of it before anything is scored.
+    pub(crate) fn facts<'a>(&'a self, derived: &'a [Truth], is_open: bool) -> Facts<'a> {
+        Facts {
+            values: &self.values,
+            known: self.known,
+            silent: self.silent,
+            is_open,
+            derived,
+            score: 0,
+            decisions: 0,
+        }
+    }
 }
 
 impl Vocabulary {

@@ -1,13 +1,12 @@
 //! The thirty cases of the original document.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-use trust::exam::{parse_cases, sit};
 use trust::Policy;
+use trust::exam::{parse_cases, sit};
 
 fn shared(path: &str) -> Option<String> {
-    let root = std::env::var("PLURA_SHARED").unwrap_or_else(|_| {
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").to_owned()
-    });
+    let root = std::env::var("PLURA_SHARED")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").to_owned());
     std::fs::read_to_string(format!("{root}/{path}")).ok()
 }
 
@@ -21,7 +20,10 @@ fn every_case_is_judged_as_the_text_judges_it() {
     let exam = sit(&policy, &parse_cases("scenarios.yaml", &text).unwrap(), None);
     let mut wrong = String::new();
     for row in &exam.cases {
-        println!("{} {} {} {:?} {:?} | {:?}", row.id, row.score, row.profile, row.expected, row.decisions, row.diagnostics);
+        println!(
+            "{} {} {} {:?} {:?} | {:?}",
+            row.id, row.score, row.profile, row.expected, row.decisions, row.diagnostics
+        );
         if !row.passed {
             wrong.push_str(&format!("{row:?}\n"));
         }

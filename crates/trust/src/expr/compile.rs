@@ -48,20 +48,16 @@ impl Scope<'_> {
     fn condition(&mut self, tree: &Tree) -> Result<Condition, Wrong> {
         match tree {
             Tree::Literal(Literal::Bool(value), _) => Ok(Condition::Constant(*value)),
-            Tree::Literal(_, at) => Err(Wrong::new(
-                *at,
-                "a value alone is not a condition",
-                "compare a signal with it",
-            )),
+            Tree::Literal(_, at) => {
+                Err(Wrong::new(*at, "a value alone is not a condition", "compare a signal with it"))
+            }
             Tree::Name(name, at) => self.fact(name, *at),
             Tree::Call(name, arguments, at) => self.call(name, arguments, *at),
             Tree::Not(inner) => Ok(Condition::Not(Box::new(self.condition(inner)?))),
             Tree::And(parts) => Ok(Condition::All(self.all(parts)?)),
             Tree::Or(parts) => Ok(Condition::Any(self.all(parts)?)),
             Tree::In(left, values, at) => self.is_in(left, values, *at),
-            Tree::Relation(relation, left, right, at) => {
-                self.relation(*relation, left, right, *at)
-            }
+            Tree::Relation(relation, left, right, at) => self.relation(*relation, left, right, *at),
         }
     }
 

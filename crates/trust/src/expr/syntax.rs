@@ -72,7 +72,8 @@ enum Token {
 }
 
 /// Longer signs first: `<=` is not `<` and `=`.
-const SIGNS: [&str; 14] = ["&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "(", ")", "[", "]", ","];
+const SIGNS: [&str; 14] =
+    ["&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "(", ")", "[", "]", ","];
 
 pub(super) fn parse(text: &str) -> Result<Tree, Wrong> {
     if text.len() > CONDITION_BYTES_MAX {
@@ -121,11 +122,19 @@ fn tokens(text: &str) -> Result<Vec<(Token, At)>, Wrong> {
         if first == '\'' || first == '"' {
             let inside = rest.get(1..).unwrap_or_default();
             let Some(end) = inside.find(first) else {
-                return Err(Wrong::new(at, "a text is not closed", format!("close it with {first}")));
+                return Err(Wrong::new(
+                    at,
+                    "a text is not closed",
+                    format!("close it with {first}"),
+                ));
             };
             let value = inside.get(..end).unwrap_or_default();
             if value.contains('\\') {
-                return Err(Wrong::new(at, "escapes are not used in conditions", "write the value as it is"));
+                return Err(Wrong::new(
+                    at,
+                    "escapes are not used in conditions",
+                    "write the value as it is",
+                ));
             }
             found.push((Token::Text(value.to_owned()), at));
             rest = inside.get(end + 1..).unwrap_or_default();
@@ -136,18 +145,20 @@ fn tokens(text: &str) -> Result<Vec<(Token, At)>, Wrong> {
                 .find(|(_, c)| !(c.is_ascii_alphanumeric() || *c == '.'))
                 .map_or(rest.len(), |(at, _)| at);
             let (number, after) = rest.split_at(end);
-            found.push((Token::Number(millionths(number).ok_or_else(|| {
-                Wrong::new(
-                    at,
-                    format!("`{number}` is not a number that fits here"),
-                    "write a whole number, or one with up to six decimals",
-                )
-            })?), at));
+            found.push((
+                Token::Number(millionths(number).ok_or_else(|| {
+                    Wrong::new(
+                        at,
+                        format!("`{number}` is not a number that fits here"),
+                        "write a whole number, or one with up to six decimals",
+                    )
+                })?),
+                at,
+            ));
             rest = after;
         } else if first.is_ascii_alphabetic() || first == '_' {
-            let end = rest
-                .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-                .unwrap_or(rest.len());
+            let end =
+                rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
             let (name, after) = rest.split_at(end);
             found.push((Token::Name(name.to_owned()), at));
             rest = after;
@@ -268,7 +279,11 @@ impl Parser {
             return Ok(inner);
         }
         let Some((token, _)) = self.tokens.get(self.next).cloned() else {
-            return Err(Wrong::new(at, "the condition ends too early", "write what to compare with"));
+            return Err(Wrong::new(
+                at,
+                "the condition ends too early",
+                "write what to compare with",
+            ));
         };
         self.next += 1;
         match token {

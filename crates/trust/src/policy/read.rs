@@ -154,10 +154,11 @@ impl Reader<'_> {
         let mut penalties = Vec::new();
         for raw in raw.penalties {
             self.unique(&mut ids, &raw.id, "a penalty");
-            let at = families.iter().position(|family| *family == raw.family).unwrap_or_else(|| {
-                families.push(raw.family.clone());
-                families.len() - 1
-            });
+            let at =
+                families.iter().position(|family| *family == raw.family).unwrap_or_else(|| {
+                    families.push(raw.family.clone());
+                    families.len() - 1
+                });
             let percent = self.number(&raw.percent, "`percent`", 0.0, 100.0, POINT);
             let when = self.condition(&raw.when, &mut names);
             let family = u8::try_from(at).unwrap_or(u8::MAX);
@@ -230,7 +231,8 @@ impl Reader<'_> {
         let mut profiles = Vec::new();
         for raw in raw {
             self.unique(&mut seen, &raw.id, "a profile");
-            profiles.push(Profile { id: raw.id.value.into(), lines: raw.lines.map(|[a, b]| (a, b)) });
+            profiles
+                .push(Profile { id: raw.id.value.into(), lines: raw.lines.map(|[a, b]| (a, b)) });
         }
         profiles
     }
@@ -422,8 +424,8 @@ impl Reader<'_> {
             let when = self.condition(&fact.when, names);
             let through: Vec<u128> = derived.iter().map(|fact| fact.slots).collect();
             let slots = when.slots(&through);
-            names.derived.push(fact.id.value.clone());
-            derived.push(Derived { name: fact.id.value, when, slots });
+            names.derived.push(fact.id.value);
+            derived.push(Derived { when, slots });
         }
         derived
     }
@@ -628,17 +630,17 @@ impl Reader<'_> {
     }
 
     /// Every code a decision may show has its words in three languages, and no word is left over.
-    fn texts(&mut self, raw: BTreeMap<String, Spanned<raw::RawText>>, mut policy: Policy) -> Policy {
+    fn texts(
+        &mut self,
+        raw: BTreeMap<String, Spanned<raw::RawText>>,
+        mut policy: Policy,
+    ) -> Policy {
         let codes = policy.codes();
         for code in &codes {
             if !raw.contains_key(code) {
                 self.diagnostics.push(
-                    Diagnostic::new(
-                        "missing-text",
-                        self.file,
-                        format!("`{code}` has no words"),
-                    )
-                    .hint(format!("add `{code}: {{ko: …, en: …, ja: …}}` under `texts`")),
+                    Diagnostic::new("missing-text", self.file, format!("`{code}` has no words"))
+                        .hint(format!("add `{code}: {{ko: …, en: …, ja: …}}` under `texts`")),
                 );
             }
         }

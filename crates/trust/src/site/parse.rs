@@ -127,7 +127,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Site, Vec<Diagnostic>> {
     let raw: RawSite = match yaml::read(file, text, SITE_BYTES_MAX) {
         Ok(raw) => raw,
         // A file of comments says nothing, which is allowed.
-        Err(_) if is_blank(text) => RawSite::default(),
+        Err(_) if text.len() <= SITE_BYTES_MAX && is_blank(text) => RawSite::default(),
         Err(diagnostic) => return Err(vec![diagnostic]),
     };
     let mut reader = Reader { file, diagnostics: Vec::new() };
@@ -169,11 +169,17 @@ impl Reader<'_> {
     }
 
     fn site(&mut self, raw: RawSite, text: &str) -> Site {
-        let mut site = Site { hash: schema::sha256(text.as_bytes()).to_string(), ..Site::default() };
+        let mut site =
+            Site { hash: schema::sha256(text.as_bytes()).to_string(), ..Site::default() };
         for entry in raw.networks {
             let RawNetwork { cidr, network_type, src_ip_class, vpn } = entry;
             let known = Network { network_type, src_ip_class, vpn, ..Network::default() };
-            self.network(&mut site.networks, cidr, known, "`network_type`, `src_ip_class` or `vpn`");
+            self.network(
+                &mut site.networks,
+                cidr,
+                known,
+                "`network_type`, `src_ip_class` or `vpn`",
+            );
         }
         for entry in raw.reputation {
             let RawReputation { cidr, ip_rep, proxy_vpn_tor } = entry;
@@ -183,9 +189,8 @@ impl Reader<'_> {
         site.countries = self.countries(raw.countries);
         site.hours = raw.hours.and_then(|hours| self.hours(hours));
         site.resources = raw.resources.into_iter().map(|entry| self.resource(entry)).collect();
-        site.grants = raw
-            .grants
-            .map(|grants| grants.into_iter().map(|entry| self.grant(entry)).collect());
+        site.grants =
+            raw.grants.map(|grants| grants.into_iter().map(|entry| self.grant(entry)).collect());
         for (account, roles) in raw.roles {
             if account.is_empty() || account.len() > NAME_BYTES_MAX {
                 self.wrong(
@@ -411,7 +416,10 @@ impl Reader<'_> {
             self.wrong(
                 "not-a-signal",
                 name.referenced,
-                format!("`{}` is not the name of a signal", text.chars().take(64).collect::<String>()),
+                format!(
+                    "`{}` is not the name of a signal",
+                    text.chars().take(64).collect::<String>()
+                ),
                 "use the policy's own names: `mfa_result`, `device_registered`",
             );
             return None;

@@ -71,5 +71,9 @@ pub(super) fn parse_network(text: &str) -> Result<IpNet, WrongNetwork> {
         },
         v4 => v4,
     };
-    if network.trunc() == network { Ok(network) } else { Err(WrongNetwork::HostBits(network.trunc())) }
+    if network.trunc() == network {
+        Ok(network)
+    } else {
+        Err(WrongNetwork::HostBits(network.trunc()))
+    }
 }

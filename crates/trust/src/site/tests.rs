@@ -138,7 +138,10 @@ callers: {trusted_signals: ["MFA result"]}
         ]
     );
     assert_eq!(told[0].place, "site.yaml:2:12");
-    assert_eq!(told[0].hint.as_deref(), Some("write `10.0.0.0/8`, or the one address without a prefix"));
+    assert_eq!(
+        told[0].hint.as_deref(),
+        Some("write `10.0.0.0/8`, or the one address without a prefix")
+    );
     assert!(told.iter().all(|d| d.hint.is_some() && d.place.starts_with("site.yaml:")));
 
     let near = &wrong("networks: [{cidr: 10.0.0.0/8, network_type: corporat}]")[0];
