@@ -8,10 +8,10 @@ mod shelf;
 mod travel;
 mod usual;
 
-pub use device::{DeviceOwner, DeviceRecord, DeviceType, EdrState, MdmState, PatchState};
 pub(crate) use device::{Age, Device};
+pub use device::{DeviceOwner, DeviceRecord, DeviceType, EdrState, MdmState, PatchState};
+pub(crate) use session::Session;
 pub use session::{MfaMethod, MfaResult};
-pub(crate) use session::{Mobility, Session};
 pub(crate) use shelf::name;
 pub use travel::Place;
 pub(crate) use travel::{CLOCK_SKEW_MS, Sighting};
@@ -291,9 +291,8 @@ impl Book {
 
     fn session(&mut self, session: &str, account: Option<&str>) -> &mut Session {
         let account = account.map(name);
-        let known = self
-            .sessions
-            .entry(session, || Session::of(account.as_deref().unwrap_or_default()));
+        let known =
+            self.sessions.entry(session, || Session::of(account.as_deref().unwrap_or_default()));
         if let Some(account) = account
             && known.account != account
         {
@@ -415,9 +414,9 @@ impl Book {
     /// Failed logins lately; `None` of an account nothing is known of.
     pub(crate) fn attempts_recent(&self, account: &str, at: Timestamp) -> Option<usize> {
         match self.attempts.get(account) {
-            Some(attempts) => {
-                Some(attempts.iter().filter(|told| is_recent(**told, at, ATTEMPTS_WINDOW_MS)).count())
-            }
+            Some(attempts) => Some(
+                attempts.iter().filter(|told| is_recent(**told, at, ATTEMPTS_WINDOW_MS)).count(),
+            ),
             None => self.accounts.get(account).map(|_| 0),
         }
     }
@@ -430,7 +429,12 @@ impl Book {
     }
 
     /// Whether a trip there was announced; `None` where nobody keeps such a register.
-    pub(crate) fn is_travelling(&self, account: &str, country: &str, at: Timestamp) -> Option<bool> {
+    pub(crate) fn is_travelling(
+        &self,
+        account: &str,
+        country: &str,
+        at: Timestamp,
+    ) -> Option<bool> {
         if self.trips.len() == 0 {
             return None;
         }
@@ -531,9 +535,9 @@ impl<'a> Deed<'a> {
             }),
             is_refused: kind == Kind::Other && matches!(event.http_code, Some(401 | 403)),
             bytes: event.response_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
-            mfa: told("is_mfa").and_then(Json::as_bool).map(|is_mfa| {
-                if is_mfa { MfaResult::Success } else { MfaResult::NotUsed }
-            }),
+            mfa: told("is_mfa")
+                .and_then(Json::as_bool)
+                .map(|is_mfa| if is_mfa { MfaResult::Success } else { MfaResult::NotUsed }),
             method: told("auth_factors").and_then(Json::as_array).and_then(|list| method(list)),
         }
     }
@@ -549,13 +553,14 @@ fn device(event: &Event) -> Option<&str> {
 }
 
 /// The strongest factor used, by OCSF's `factor_type_id`: 9 U2F and 10 WebAuthn are bound to the site's name,
-/// 5 is a push notification, 1 SMS, 3 phone call, 6 token, 7 OTP and 8 mail are codes somebody can be talked
-/// into telling.
+/// 5 is a push notification; 6 token, 7 OTP and 8 mail are codes, as are 1 SMS and 3 phone call, which the
+/// telephone network carries.
 fn method(factors: &[Json]) -> Option<MfaMethod> {
     let of = |factor: &Json| match factor.get("factor_type_id")?.as_i64()? {
         9 | 10 => Some(MfaMethod::PhishingResistant),
         5 => Some(MfaMethod::Push),
-        1 | 3 | 6 | 7 | 8 => Some(MfaMethod::Otp),
+        6..=8 => Some(MfaMethod::Otp),
+        1 | 3 => Some(MfaMethod::Sms),
         _ => None,
     };
     factors.iter().filter_map(of).min()

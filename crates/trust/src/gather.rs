@@ -1,11 +1,9 @@
 //! From what is known to what the policy judges: evidence first, registers, the tenant's own word, and what
-//! the caller states only where nobody knows better.
+//! the caller states only where nobody knows better. `docs/trust-signals.md` lists the signals.
 
 mod stated;
 
-use crate::book::{
-    self, Account, Age, Book, Device, MfaResult, Mobility, Place, Session, Sighting, Usual,
-};
+use crate::book::{self, Account, Age, Book, Device, MfaResult, Place, Session, Sighting, Usual};
 use crate::site::{GeoPolicy, Local, Network, ResourceDemands, Sensitivity, Site};
 use crate::{Reading, Readings, Value};
 use schema::{Diagnostic, EntityKind, Severity, Timestamp};
@@ -85,7 +83,7 @@ pub fn gather(
     let here = Here::of(site, ask);
     let usual = who.account.and_then(|account| book.account_of(account));
     network(&mut facts, &here);
-    places(&mut facts, site, book, &here, &who, usual);
+    places(&mut facts, site, book, ask, &here, &who, usual);
     hours(&mut facts, site, ask, &here, usual);
     person(&mut facts, site, book, ask, &who);
     pattern(&mut facts, site, ask, &here, &who, usual);
@@ -230,6 +228,7 @@ fn places(
     facts: &mut Facts<'_>,
     site: &Site,
     book: &Book,
+    ask: &Ask,
     here: &Here<'_>,
     who: &Who<'_>,
     usual: Option<&Account>,
@@ -250,7 +249,7 @@ fn places(
         facts.tell("geo_abroad", is_abroad, Origin::Evidence);
         if is_abroad
             && let Some(account) = who.account
-            && let Some(is_registered) = book.is_travelling(account, country, here_at(here))
+            && let Some(is_registered) = book.is_travelling(account, country, ask.at)
         {
             facts.tell("travel_registered", is_registered, Origin::Register);
         }
@@ -261,3 +260,284 @@ fn places(
         Some(Usual::Unknown) | None => {}
     }
 }
+
+/// Working hours are the tenant's, on the clock of where somebody is; who is wont to work at other hours does so.
+fn hours(facts: &mut Facts<'_>, site: &Site, ask: &Ask, here: &Here<'_>, usual: Option<&Account>) {
+    let home = Local::of(ask.at, site.offset_minutes());
+    let by_site = match (&site.hours, here.is_abroad, here.longitude_micro) {
+        (None, ..) | (Some(_), Some(true), None) => None,
+        (Some(hours), Some(true), Some(longitude_micro)) => {
+            // Nautical time: an hour per 15 degrees.
+            let zone = (f64::from(longitude_micro) / 15e6).round() as i32;
+            let local = Local::of(ask.at, zone * 60);
+            if hours.contains(local, -CIVIL_TIME_SLACK_MINUTES) {
+                Some(true)
+            } else if hours.contains(local, CIVIL_TIME_SLACK_MINUTES) {
+                None
+            } else {
+                Some(false)
+            }
+        }
+        (Some(hours), ..) => Some(hours.contains(home, 0)),
+    };
+    let by_habit = usual.map_or(Usual::Unknown, |account| account.time(home));
+    let works = match (by_site, by_habit) {
+        (Some(true), _) | (_, Usual::Yes) => Some(true),
+        (Some(false), _) => Some(false),
+        (None, Usual::No) if here.is_abroad != Some(true) && site.hours.is_none() => Some(false),
+        (None, _) => None,
+    };
+    if let Some(works) = works {
+        facts.tell("work_hours", works, Origin::Evidence);
+    }
+}
+
+fn person(facts: &mut Facts<'_>, site: &Site, book: &Book, ask: &Ask, who: &Who<'_>) {
+    let assurance = who.session.and_then(|session| session.assurance);
+    if let Some(assurance) = assurance {
+        let is_silent = assurance.is_silent(ask.at);
+        let result = Value::from(assurance.result.as_str());
+        facts.tell_aged("mfa_result", &result, is_silent, Origin::Evidence);
+        if assurance.result == MfaResult::Success
+            && let Some(method) = assurance.method
+        {
+            facts.tell_aged("mfa_method", &method.as_str().into(), is_silent, Origin::Evidence);
+        }
+    }
+    let Some(account) = who.account else { return };
+    if let Some(people) = site.people(account) {
+        if let Some(user_type) = people.user_type {
+            facts.tell("user_type", user_type.as_str(), Origin::Site);
+        }
+        if let Some(is_approved) = people.domain_approved {
+            facts.tell("guest_domain_approved", is_approved, Origin::Site);
+        }
+        if people.mfa_exempt && assurance.is_none() {
+            facts.tell("mfa_result", "exempt", Origin::Site);
+        }
+    }
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    if let Some(failed) = book.attempts_recent(account, ask.at) {
+        facts.tell("failed_attempts_recent", count(failed), Origin::Evidence);
+    }
+    if let Some(invited) = book.invitations_recent(account, ask.at) {
+        facts.tell("invites_7d", count(invited), Origin::Register);
+    }
+    if let Some(is_suspected) = book.suspicion_of(account) {
+        facts.tell("compromise_suspected", is_suspected, Origin::Register);
+    }
+}
+
+/// Whether this looks like the account, and like its session.
+fn pattern(
+    facts: &mut Facts<'_>,
+    site: &Site,
+    ask: &Ask,
+    here: &Here<'_>,
+    who: &Who<'_>,
+    usual: Option<&Account>,
+) {
+    let agent = ask.user_agent.as_deref().and_then(book::agent);
+    let (mut odd, mut even) = (0, 0);
+    let mut weigh = |usual: Usual| {
+        odd += usize::from(usual == Usual::No);
+        even += usize::from(usual == Usual::Yes);
+        usual
+    };
+    let is_relay = here.network.is_relay();
+    let of_network = match (usual, here.network_number) {
+        (Some(account), Some(network)) => weigh(account.network(network)),
+        _ => Usual::Unknown,
+    };
+    let of_agent = match (usual, agent) {
+        (Some(account), Some(agent)) => weigh(account.agent(agent)),
+        _ => Usual::Unknown,
+    };
+    if let Some(account) = usual {
+        if here.is_abroad != Some(true) {
+            weigh(account.time(Local::of(ask.at, site.offset_minutes())));
+        }
+        if let Some(country) = here.country.filter(|_| !is_relay) {
+            weigh(account.country(country));
+        }
+        if let Some(device) = who.device {
+            weigh(account.device(device));
+        }
+        if account.is_learnt() {
+            if odd >= ODD_MIN {
+                facts.tell("login_pattern", "different", Origin::Evidence);
+            } else if odd == 0 && even >= ODD_MIN {
+                facts.tell("login_pattern", "consistent", Origin::Evidence);
+            }
+        }
+    }
+
+    let first_network = who.session.and_then(|session| session.network.as_ref());
+    let same_network =
+        first_network.zip(here.network_number).map(|(first, now)| first.value == now);
+    let src_ip = match (same_network, of_network) {
+        (Some(true), _) | (_, Usual::Yes) => Some("known"),
+        (_, Usual::No) => Some("mismatch"),
+        // A session that moved, of an account whose networks nobody knows yet.
+        (Some(false), Usual::Unknown) if !usual.is_some_and(Account::is_learnt) => Some("mismatch"),
+        (_, Usual::Unknown) => None,
+    };
+    if let Some(src_ip) = src_ip {
+        facts.tell("src_ip", src_ip, Origin::Evidence);
+    }
+
+    let first_agent = who.session.and_then(|session| session.agent.as_ref());
+    let same_agent = first_agent.map(|first| Some(first.value) == agent);
+    let is_consistent = match (same_agent, of_agent) {
+        (Some(same), _) => Some(same),
+        (None, Usual::Yes) => Some(true),
+        (None, Usual::No) => Some(false),
+        (None, Usual::Unknown) => None,
+    };
+    if let Some(is_consistent) = is_consistent {
+        facts.tell("user_agent_consistent", is_consistent, Origin::Evidence);
+    }
+}
+
+/// What the session does.
+fn conduct(facts: &mut Facts<'_>, ask: &Ask, session: &Session, usual: Option<&Account>) {
+    facts.tell("mobility", session.mobility(ask.at).as_str(), Origin::Evidence);
+    facts.tell("repeated_access", session.is_refused_often(ask.at), Origin::Evidence);
+    let limit = usual.and_then(Account::volume_limit);
+    if let Some(is_bulk) = session.is_bulk(ask.at, limit) {
+        facts.tell("bulk_download", is_bulk, Origin::Evidence);
+    }
+}
+
+fn travel(
+    facts: &mut Facts<'_>,
+    book: &Book,
+    ask: &Ask,
+    here: &Here<'_>,
+    who: &Who<'_>,
+    usual: Option<&Account>,
+) {
+    let is_impossible = match (who.session, usual) {
+        (Some(session), _) if session.is_impossible(ask.at) => Some(true),
+        // A session is somewhere, and can only have gone where there was time to go.
+        (Some(session), _) => match (session.sighting, here.sighting) {
+            (Some(there), Some(here)) => Some(there.is_impossible_with(&here)),
+            (Some(_), None) => Some(false),
+            (None, _) => None,
+        },
+        (None, Some(account)) if book.is_impossible(account, ask.at) => Some(true),
+        (None, Some(account)) => here.sighting.and_then(|here| account.is_out_of_reach(&here)),
+        (None, None) => None,
+    };
+    if let Some(is_impossible) = is_impossible {
+        facts.tell("impossible_travel", is_impossible, Origin::Evidence);
+    }
+}
+
+fn device(facts: &mut Facts<'_>, book: &Book, ask: &Ask, who: &Who<'_>, usual: Option<&Account>) {
+    let first = who.session.and_then(|session| session.device.as_ref()).map(|d| d.value.as_str());
+    let Some(device) = who.device.or(first) else { return };
+    let known = book.device_of(device);
+    // Shown at the beginning and no longer: what was good of it is hearsay now.
+    let is_shown = who.device.is_some();
+    if is_shown {
+        let account = who.account.map(book::name);
+        let owner = known.and_then(Device::account);
+        let is_same = first.is_none_or(|first| book::name(first) == book::name(device));
+        let device_id = if !is_same || (owner.is_some() && owner != account.as_deref()) {
+            Some("mismatch")
+        } else if owner.is_some() {
+            Some("known")
+        } else {
+            match usual.map_or(Usual::Unknown, |account| account.device(device)) {
+                Usual::Yes => Some("known"),
+                Usual::No if is_elsewhere(book, usual, known) => Some("mismatch"),
+                Usual::No => Some("new"),
+                Usual::Unknown => None,
+            }
+        };
+        if let Some(device_id) = device_id {
+            facts.tell("device_id", device_id, Origin::Evidence);
+        }
+    }
+    let Some(known) = known else {
+        if book.sizes().devices > 0 {
+            facts.tell("device_registered", false, Origin::Register);
+        }
+        return;
+    };
+    for (signal, value) in known.register() {
+        facts.tell_aged(signal, value, !is_shown, Origin::Register);
+    }
+    let mut freshest: Option<Age> = None;
+    for (signal, value, age) in known.posture(ask.at) {
+        let age = if is_shown { age } else { Age::Stale };
+        freshest = Some(freshest.map_or(age, |known| known.min(age)));
+        facts.tell_aged(signal, value, age == Age::Stale, Origin::Register);
+    }
+    if let Some(age) = freshest {
+        let age = if age == Age::Fresh { "fresh" } else { "stale" };
+        facts.tell("posture_age", age, Origin::Register);
+    }
+}
+
+/// The account has devices in the register, and this is none of them.
+fn is_elsewhere(book: &Book, usual: Option<&Account>, known: Option<&Device>) -> bool {
+    let is_registered = |device: &str| book.device_of(device).is_some_and(Device::is_registered);
+    !known.is_some_and(Device::is_registered)
+        && usual.is_some_and(|account| account.devices().any(is_registered))
+}
+
+fn findings(facts: &mut Facts<'_>, book: &Book, ask: &Ask, who: &Who<'_>, usual: Option<&Account>) {
+    let about = [
+        (EntityKind::Session, who.session_id),
+        (EntityKind::Account, who.account),
+        (EntityKind::Credential, who.credential),
+        (EntityKind::Device, who.device),
+    ];
+    let gravest =
+        about.into_iter().filter_map(|(kind, value)| book.gravest(kind, value?, ask.at)).max();
+    let word = match gravest {
+        Some(Severity::Critical) => "critical",
+        Some(Severity::High) => "high",
+        Some(Severity::Medium) => "medium",
+        Some(Severity::Low | Severity::Informational) => "low",
+        // Of somebody never seen, nothing found is no news.
+        None if usual.is_some() || who.session.is_some() => "none",
+        None => return,
+    };
+    facts.tell("live_finding", word, Origin::Evidence);
+}
+
+fn resource(facts: &mut Facts<'_>, site: &Site, ask: &Ask, who: &Who<'_>) {
+    let target = format!("{}:{}", ask.resource_kind, ask.resource_id);
+    if target.len().max(ask.action.len()) > TARGET_BYTES_MAX {
+        facts.gathered.demands = ResourceDemands {
+            sensitivity: Some(Sensitivity::High),
+            strict: true,
+            ..ResourceDemands::default()
+        };
+        facts.tell("authorization", "mismatch", Origin::Site);
+        facts.wonder(
+            "target-too-long",
+            "$.resource",
+            format!("the resource and action are longer than {TARGET_BYTES_MAX} bytes"),
+            "it is judged as the most sensitive and as not granted; send a shorter id",
+        );
+    } else {
+        facts.gathered.demands = site.demands(&ask.resource_kind, &ask.resource_id);
+        if let Some(may) = site.grants(who.account, &ask.action, &target) {
+            let word = if may { "match" } else { "mismatch" };
+            facts.tell("authorization", word, Origin::Site);
+        }
+    }
+    if let Some(sensitivity) = facts.gathered.demands.sensitivity {
+        facts.tell("sensitivity", sensitivity.as_str(), Origin::Site);
+    }
+    if facts.gathered.demands.admin_required {
+        facts.tell("admin_required", true, Origin::Site);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,19 +3,26 @@
 //!
 //! Pure: no clock, no files, no chance. The same policy and the same readings give the same bytes.
 
+mod book;
 mod decision;
 mod engine;
 pub mod exam;
 mod expr;
+mod gather;
 mod policy;
 mod reading;
 mod site;
 mod vocabulary;
 mod yaml;
 
+pub use book::{
+    Book, BookLimits, BookSizes, DeviceOwner, DeviceRecord, DeviceType, EdrState, MdmState,
+    MfaMethod, MfaResult, PatchState, Place, Trip,
+};
 pub use decision::{Contribution, Decision, Demands, Knowledge, Part, Points, Reason};
 pub use engine::decide;
 pub use expr::CONDITION_BYTES_MAX;
+pub use gather::{Ask, Gathered, Origin, gather};
 pub use policy::{
     By, CATEGORIES, DECISIONS_MAX, ITEMS_MAX, Language, POLICY_BYTES_MAX, Policy, TTL_SECS_MAX,
 };

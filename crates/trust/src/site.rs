@@ -8,7 +8,7 @@ mod parse;
 mod prefixes;
 
 pub(crate) use glob::Glob;
-pub(crate) use hours::{DAY_MINUTES, Hours, Local};
+pub(crate) use hours::{Hours, Local};
 
 use prefixes::Prefixes;
 use schema::Diagnostic;

@@ -16,6 +16,8 @@ words!(DeviceType {
     Desktop = "desktop",
     Tablet = "tablet",
     Smartphone = "smartphone",
+    Server = "server",
+    Other = "other",
 });
 
 words!(PatchState {
@@ -27,9 +29,9 @@ words!(PatchState {
     Unverifiable = "unverifiable",
 });
 
-words!(EdrState { Healthy = "healthy", Alert = "alert" });
+words!(EdrState { Healthy = "healthy", Absent = "absent", Alert = "alert" });
 
-words!(MdmState { Healthy = "healthy", Noncompliant = "noncompliant" });
+words!(MdmState { Healthy = "healthy", Absent = "absent", Noncompliant = "noncompliant" });
 
 /// What a register, an agent or a device-compliance event tells of a device. What it leaves out stays as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -63,8 +65,20 @@ struct Posted {
     at: Timestamp,
 }
 
+impl PatchState {
+    /// By the days since the last patch (sheet 1 of the seeds).
+    pub fn of_days(days: u32) -> Self {
+        match days {
+            ..=30 => PatchState::Latest,
+            31..=90 => PatchState::D31To90,
+            91..=180 => PatchState::D91To180,
+            181.. => PatchState::LongUnpatched,
+        }
+    }
+}
+
 /// How a fact stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Age {
     Fresh,
     Stale,

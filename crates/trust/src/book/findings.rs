@@ -55,7 +55,8 @@ impl Findings {
         if entities.is_empty() {
             return Vec::new();
         }
-        let mut told: BTreeSet<Entity> = entities.iter().map(|(entity, _)| entity.clone()).collect();
+        let mut told: BTreeSet<Entity> =
+            entities.iter().map(|(entity, _)| entity.clone()).collect();
         // The same finding, grown: it is as grave as it now says.
         told.extend(self.close(finding.id));
         let until = seen.saturating_add(FINDING_TTL_MS);

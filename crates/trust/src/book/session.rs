@@ -31,8 +31,14 @@ words!(
 );
 
 words!(
-    /// Which kind of second factor.
-    MfaMethod { PhishingResistant = "phishing_resistant", Push = "push", Otp = "otp" }
+    /// Which kind of second factor, the strongest first.
+    MfaMethod {
+        PhishingResistant = "phishing_resistant",
+        Push = "push",
+        App = "app",
+        Otp = "otp",
+        Sms = "sms",
+    }
 );
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,12 +69,10 @@ fn first<T>(place: &mut Option<First<T>>, value: Option<T>, at: Timestamp) {
     }
 }
 
-/// How somebody moves between networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mobility {
-    Moving,
-    HighVariability,
-}
+words!(
+    /// How somebody moves between networks.
+    Mobility { Still = "still", Moving = "moving", HighVariability = "high_variability" }
+);
 
 /// What is told of a session by one event.
 #[derive(Debug, Clone, Copy, Default)]
@@ -185,14 +189,14 @@ impl Session {
         !proved && at.saturating_sub(told) < IMPOSSIBLE_TTL_MS
     }
 
-    pub(crate) fn mobility(&self, at: Timestamp) -> Option<Mobility> {
+    pub(crate) fn mobility(&self, at: Timestamp) -> Mobility {
         let recent = |(_, last): &&(u64, Timestamp)| {
             (-CLOCK_SKEW_MS..MOBILITY_WINDOW_MS).contains(&at.saturating_sub(*last))
         };
         match self.networks.iter().filter(recent).count() {
-            NETWORKS_VARIABLE.. => Some(Mobility::HighVariability),
-            NETWORKS_MOVING.. => Some(Mobility::Moving),
-            _ => None,
+            NETWORKS_VARIABLE.. => Mobility::HighVariability,
+            NETWORKS_MOVING.. => Mobility::Moving,
+            _ => Mobility::Still,
         }
     }
 

@@ -23,7 +23,11 @@ struct Place<V> {
 
 /// A map of bounded size: full, it forgets what was not touched for longest. The same calls forget the same.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(into = "Listed<V>", from = "Listed<V>", bound(serialize = "V: Clone + Serialize", deserialize = "V: Deserialize<'de>"))]
+#[serde(
+    into = "Listed<V>",
+    from = "Listed<V>",
+    bound(serialize = "V: Clone + Serialize", deserialize = "V: Deserialize<'de>")
+)]
 pub(crate) struct Shelf<V> {
     capacity: usize,
     places: BTreeMap<Box<str>, Place<V>>,
@@ -41,7 +45,12 @@ struct Listed<V> {
 
 impl<V> Shelf<V> {
     pub(crate) fn new(capacity: usize) -> Self {
-        Shelf { capacity: capacity.max(1), places: BTreeMap::new(), order: BTreeMap::new(), tick: 0 }
+        Shelf {
+            capacity: capacity.max(1),
+            places: BTreeMap::new(),
+            order: BTreeMap::new(),
+            tick: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -113,7 +122,10 @@ mod tests {
         shelf.entry("lee", || 2);
         shelf.entry("kim", || 9);
         shelf.entry("han", || 3);
-        assert_eq!((shelf.get("kim"), shelf.get("lee"), shelf.get("han")), (Some(&1), None, Some(&3)));
+        assert_eq!(
+            (shelf.get("kim"), shelf.get("lee"), shelf.get("han")),
+            (Some(&1), None, Some(&3))
+        );
 
         let text = serde_json::to_string(&shelf).unwrap();
         let mut again: Shelf<i32> = serde_json::from_str(&text).unwrap();

@@ -85,9 +85,13 @@ impl Sighting {
     pub(crate) fn is_impossible_with(&self, other: &Sighting) -> bool {
         let radii = f64::from(self.position.accuracy_km) + f64::from(other.position.accuracy_km);
         let apart_km = distance_km(self.position, other.position) - radii;
-        let least =
-            if self.is_mobile || other.is_mobile { DISTANCE_MIN_MOBILE_KM } else { DISTANCE_MIN_KM };
-        let time_ms = self.at.saturating_sub(other.at).saturating_abs().saturating_add(CLOCK_SKEW_MS);
+        let least = if self.is_mobile || other.is_mobile {
+            DISTANCE_MIN_MOBILE_KM
+        } else {
+            DISTANCE_MIN_KM
+        };
+        let time_ms =
+            self.at.saturating_sub(other.at).saturating_abs().saturating_add(CLOCK_SKEW_MS);
         // Multiplied, not divided: two logins at one time and far apart are the clearest case.
         apart_km > least && apart_km > SPEED_MAX_KMH * (time_ms as f64 / 3_600_000.0)
     }
@@ -152,11 +156,8 @@ mod tests {
         for (latitude, longitude) in
             [(f64::NAN, 0.0), (91.0, 0.0), (0.0, f64::INFINITY), (0.0, -180.5)]
         {
-            let place = Place {
-                latitude: Some(latitude),
-                longitude: Some(longitude),
-                ..Place::default()
-            };
+            let place =
+                Place { latitude: Some(latitude), longitude: Some(longitude), ..Place::default() };
             assert_eq!(place.position(), None);
         }
         let ends = Sighting { at: i64::MIN, ..seen(0, 90.0, 180.0, 0) };

@@ -179,8 +179,8 @@ impl Account {
             apart.min(24 - apart) <= HOURS_AROUND
         };
         let span = self.last_day.unwrap_or(0) - Local::of(self.first, 0).day;
-        let weekday_is_usual = span < WEEKS_MIN * 7
-            || self.weekdays.days(|weekday| *weekday == local.weekday()) > 0;
+        let weekday_is_usual =
+            span < WEEKS_MIN * 7 || self.weekdays.days(|weekday| *weekday == local.weekday()) > 0;
         Usual::of(self.is_supported(self.hours.days(around)) && weekday_is_usual)
     }
 
@@ -216,7 +216,8 @@ impl Account {
     ) -> Usual {
         if familiar.days(wanted) > 0 {
             Usual::Yes
-        } else if !self.is_learnt() || familiar.entries.is_empty() || familiar.entries.len() >= max {
+        } else if !self.is_learnt() || familiar.entries.is_empty() || familiar.entries.len() >= max
+        {
             // Nothing to compare with, or somebody who has a new one every day.
             Usual::Unknown
         } else {
@@ -267,7 +268,8 @@ impl Account {
         let code = ((bytes as f64 + 1.0).log2() * VOLUME_STEPS).round().min(255.0) as u8;
         if self.volumes.len() < VOLUMES_MAX {
             self.volumes.push(code);
-        } else if let Some(place) = self.volumes.get_mut(self.volumes_taken as usize % VOLUMES_MAX) {
+        } else if let Some(place) = self.volumes.get_mut(self.volumes_taken as usize % VOLUMES_MAX)
+        {
             *place = code;
         }
         self.volumes_taken = self.volumes_taken.wrapping_add(1);

@@ -1,7 +1,7 @@
 use schema::Timestamp;
 
 const MINUTE_MS: i64 = 60_000;
-pub(crate) const DAY_MINUTES: i64 = 1_440;
+const DAY_MINUTES: i64 = 1_440;
 
 /// A moment on somebody's wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
