@@ -6,7 +6,7 @@ use super::gate;
 use super::live::Live;
 use super::problem::Problem;
 use super::record::OpenExchange;
-use super::shared::Shared;
+use super::shared::{Shared, now};
 use crate::enforce::RequestKeys;
 use crate::evidence::{self, Trusted};
 use crate::trust::{
@@ -119,7 +119,7 @@ pub async fn admit(
         is_sign_in: &|| evidence::is_sign_in(head, &site.evidence),
         is_under_way: false,
     };
-    let verdict = asker.judge(answer, &question, head.received, &way);
+    let verdict = asker.judge(answer, &question, now(), &way);
     if verdict.is_unavailable && verdict.result.is_ok() {
         asker.metrics.passed_unavailable.add(1);
     }

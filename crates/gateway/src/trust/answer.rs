@@ -165,29 +165,33 @@ pub fn read(
     Ok(decision)
 }
 
-/// `decision` says whether; words and obligations say in which way.
+/// Decisions of the shipped policy that do not allow (`packs/trust/policy.yaml`).
+const REFUSING: [&str; 6] = ["step_up", "suspend", "isolate", "deny", "deny_lock", "revoke_wipe"];
+/// Those beside which an obligation may still show a way out.
+const HOLDING: [&str; 7] = [
+    "allow",
+    "allow_monitor",
+    "allow_conditional",
+    "allow_restricted",
+    "throttle",
+    "step_up",
+    "isolate",
+];
+
+/// `decision` says whether; words and obligations say in which way. A policy may have words of its
+/// own: beside `true` they are as good as any, beside `false` they refuse.
 fn rule(permit: bool, said: &Decision) -> Result<Ruling, FaultyAnswer> {
-    let only = |fitting: &[&str]| said.decisions.iter().all(|d| fitting.contains(&d.as_str()));
-    const ALLOWING: [&str; 5] =
-        ["allow", "allow_monitor", "allow_conditional", "allow_restricted", "throttle"];
-    const HOLDING: [&str; 7] = [
-        "allow",
-        "allow_monitor",
-        "allow_conditional",
-        "allow_restricted",
-        "throttle",
-        "step_up",
-        "isolate",
-    ];
     let has = |obligation| said.obligations.contains(obligation);
-    if permit && !only(&ALLOWING) {
-        return Err(malformed("`decision` is true beside a decision that does not allow".into()));
+    let says = |words: &[&str]| said.decisions.iter().any(|word| words.contains(&word.as_str()));
+    let is_held = permit || said.decisions.iter().all(|word| HOLDING.contains(&word.as_str()));
+    if permit && says(&REFUSING) {
+        return Err(malformed("`decision` is true beside a decision that refuses".into()));
     }
-    Ok(if has(Obligation::SessionTerminate) || !only(&HOLDING) {
+    Ok(if has(Obligation::SessionTerminate) || !is_held {
         Ruling::Deny
     } else if has(Obligation::SessionIsolate) {
         Ruling::Isolate
-    } else if said.decisions.iter().any(|word| word == "isolate") {
+    } else if says(&["isolate"]) {
         Ruling::Deny
     } else if has(Obligation::StepUpMfa) {
         Ruling::StepUp
@@ -236,6 +240,11 @@ mod tests {
         assert_eq!(check(r#"{"decision":true}"#), Ok(Ruling::Allow));
         assert_eq!(check(r#"{"decision":false}"#), Ok(Ruling::Deny));
         assert_eq!(of(true, r#""allow_monitor""#, "watermark"), Ok(Ruling::Allow));
+        assert_eq!(
+            of(true, r#""allow_guests""#, "watermark"),
+            Ok(Ruling::Allow),
+            "a word of theirs"
+        );
         assert_eq!(of(false, r#""step_up""#, "step_up_mfa"), Ok(Ruling::StepUp));
         assert_eq!(of(false, "", "step_up_mfa"), Ok(Ruling::StepUp));
         assert_eq!(of(true, "", "step_up_mfa"), Ok(Ruling::StepUp), "allowed, but not before that");

@@ -107,7 +107,9 @@ impl Question {
         if let Some(agent) = &self.user_agent {
             let agent = agent.as_bytes();
             let agent = agent.get(..USER_AGENT_BYTES_MAX).unwrap_or(agent);
-            put("user_agent", String::from_utf8_lossy(agent).into());
+            // A tab is fine in a header and no part of a name.
+            let agent = String::from_utf8_lossy(agent).replace('\t', " ");
+            put("user_agent", agent.into());
         }
         put("time", format_time(now).into());
         if let Some(proof) = proof {

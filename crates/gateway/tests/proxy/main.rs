@@ -14,3 +14,4 @@ mod polling;
 mod reload;
 mod smuggling;
 mod traffic;
+mod trust;
