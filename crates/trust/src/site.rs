@@ -2,14 +2,17 @@
 //!
 //! `docs/trust-signals.md` has the file format. What it does not say stays unknown; it is never guessed.
 
+mod condition;
 mod glob;
 mod hours;
 mod parse;
 mod prefixes;
 
+pub use condition::Properties;
 pub(crate) use glob::Glob;
 pub(crate) use hours::{Hours, Local};
 
+use condition::Condition;
 use prefixes::Prefixes;
 use schema::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -163,6 +166,9 @@ struct Grant {
     actions: Vec<Glob>,
     /// Patterns of `type:id`.
     resources: Vec<Glob>,
+    /// Properties it asks for, and properties that take it away.
+    when: Option<Condition>,
+    unless: Option<Condition>,
 }
 
 /// What is known of a kind of people.
@@ -250,6 +256,17 @@ impl Site {
 
     /// Whether somebody may; `None` where nobody said who may do what. Who is not known has what everybody has.
     pub fn grants(&self, account: Option<&str>, action: &str, resource: &str) -> Option<bool> {
+        self.grants_with(account, action, resource, &Properties::default())
+    }
+
+    /// The same, for what the caller says of the subject, the action and the resource.
+    pub fn grants_with(
+        &self,
+        account: Option<&str>,
+        action: &str,
+        resource: &str,
+        properties: &Properties<'_>,
+    ) -> Option<bool> {
         let grants = self.grants.as_ref()?;
         let roles = account.and_then(|account| self.roles.get(account));
         let is_one = |subject: &Subject| match subject {
@@ -260,6 +277,7 @@ impl Site {
             grant.subjects.iter().any(is_one)
                 && grant.actions.iter().any(|glob| glob.matches(action))
                 && grant.resources.iter().any(|glob| glob.matches(resource))
+                && grant.holds(properties)
         }))
     }
 

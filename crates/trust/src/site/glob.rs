@@ -7,6 +7,11 @@ impl Glob {
         Glob(pattern.into())
     }
 
+    /// The one text it fits, when there is only one.
+    pub(crate) fn plain(&self) -> Option<&str> {
+        (!self.0.contains(['*', '?'])).then_some(&*self.0)
+    }
+
     /// Whether `text` fits as a whole. Takes at most pattern × text steps, whatever the pattern.
     pub(crate) fn matches(&self, text: &str) -> bool {
         let (pattern, text) = (self.0.as_bytes(), text.as_bytes());

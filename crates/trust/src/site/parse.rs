@@ -1,3 +1,4 @@
+use super::condition::Condition;
 use super::hours::{parse_clock, parse_offset};
 use super::prefixes::{Prefixes, WrongNetwork, parse_network};
 use super::{
@@ -99,6 +100,8 @@ struct RawGrant {
     subjects: Words,
     actions: Words,
     resources: Words,
+    when: Option<Condition>,
+    unless: Option<Condition>,
 }
 
 #[derive(Deserialize)]
@@ -368,6 +371,8 @@ impl Reader<'_> {
                 .collect(),
             actions: self.globs(raw.actions),
             resources: self.globs(raw.resources),
+            when: raw.when.filter(|when| !when.is_empty()),
+            unless: raw.unless.filter(|unless| !unless.is_empty()),
         }
     }
 

@@ -165,3 +165,41 @@ fn a_file_within_its_limits_is_read_and_one_beyond_is_refused() {
         "too-many-entries"
     );
 }
+
+#[test]
+fn a_grant_holds_for_the_properties_it_names() {
+    let site = Site::parse(
+        "site.yaml",
+        r#"
+grants:
+  - {subjects: [alice], actions: [read, write], resources: ["record:*"], unless: {resource: {status: archived}}}
+  - {subjects: [alice], actions: [delete], resources: ["record:record-1"], when: {action: {soft: true}}}
+  - {subjects: ["*"], actions: [write], resources: ["record:record-2"], when: {subject: {role: [admin, owner]}}}
+roles: {carol: [dev]}
+"#,
+    )
+    .unwrap();
+    let object = |json: serde_json::Value| json.as_object().cloned().unwrap();
+    let archived = object(serde_json::json!({ "status": "archived" }));
+    let (soft, hard) =
+        (object(serde_json::json!({ "soft": true })), object(serde_json::json!({ "soft": false })));
+    let admin = object(serde_json::json!({ "role": "admin" }));
+    let with = |who, action, resource, given: Properties<'_>| {
+        site.grants_with(Some(who), action, resource, &given).unwrap()
+    };
+    let resource = Properties { resource: Some(&archived), ..Properties::default() };
+    assert!(with("alice", "write", "record:record-1", Properties::default()));
+    assert!(!with("alice", "write", "record:record-1", resource));
+    for (given, may) in [(&soft, true), (&hard, false)] {
+        let action = Properties { action: Some(given), ..Properties::default() };
+        assert_eq!(with("alice", "delete", "record:record-1", action), may);
+    }
+    let bob = Properties { subject: Some(&admin), ..resource };
+    assert!(with("bob", "write", "record:record-2", bob));
+    assert!(!with("bob", "write", "record:record-2", resource), "nobody says he is one");
+
+    assert_eq!(site.named_accounts(), ["alice", "carol"].into());
+    assert_eq!(site.named_resources("record"), ["record-1", "record-2"].into());
+    assert_eq!(site.named_actions(), ["delete", "read", "write"].into());
+    assert!(Site::parse("s", "grants: [{subjects: [a], actions: [b], resources: [c], when: {who: {a: 1}}}]").is_err());
+}
