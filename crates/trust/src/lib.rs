@@ -28,7 +28,7 @@ pub use policy::{
 };
 pub use reading::{Reading, Readings, Value};
 pub use site::{
-    AddressReputation, Anonymiser, GeoPolicy, Network, NetworkType, ResourceDemands, Sensitivity,
-    Site, SourceClass, UserType,
+    AddressReputation, Anonymiser, GeoPolicy, Network, NetworkType, Properties, ResourceDemands,
+    Sensitivity, Site, SourceClass, UserType,
 };
 pub use vocabulary::{SIGNALS_MAX, State, TEXT_BYTES_MAX, VALUES_MAX};
