@@ -91,6 +91,11 @@ pub fn request_keys(
     }
 }
 
+/// Whether the site says what a request means; without, it is never more than its method.
+pub fn has_route(head: &RequestHead, site: &Site) -> bool {
+    site.route(head.method.as_str(), &head.path).is_some()
+}
+
 /// Whether a request begins a session, or ends it.
 pub fn is_sign_in(head: &RequestHead, site: &Site) -> bool {
     let route = site.route(head.method.as_str(), &head.path);

@@ -30,7 +30,7 @@ mod view;
 mod wire;
 
 pub use entities::{
-    RequestKeys, SessionBook, account_in_body, is_sign_in, request_keys, wants_body,
+    RequestKeys, SessionBook, account_in_body, has_route, is_sign_in, request_keys, wants_body,
 };
 pub use exchange::{CapturedBody, Enforced, Exchange, ExchangeError, RequestHead, Scheme, Trusted};
 pub use fuzz::{fuzz_exchange, fuzz_protect};

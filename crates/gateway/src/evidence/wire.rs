@@ -3,6 +3,7 @@
 
 use super::observe::Observation;
 use schema::{COLUMNS, Cell, Event, OCSF_VERSION};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -76,18 +77,22 @@ fn tree(leaves: &[(Vec<&str>, Leaf)], depth: usize) -> Vec<(String, Node)> {
 impl Observation<'_> {
     /// Appends the event as one line of JSON, without the line break.
     pub(super) fn write_line(self, out: &mut Vec<u8>) {
-        if !self.event.rest.is_empty() {
-            // Fields beyond the columns have to be merged in; rare enough to take the long way.
-            if serde_json::to_writer(&mut *out, &self.into_event()).is_err() {
-                // A `Vec` takes every write, and an event has text for keys only.
-                out.clear();
+        let extra = match extra(&self.event) {
+            Ok(extra) => extra,
+            Err(NotOurs) => {
+                // Fields beyond the columns have to be merged in; rare enough to take the long way.
+                if serde_json::to_writer(&mut *out, &self.into_event()).is_err() {
+                    // A `Vec` takes every write, and an event has text for keys only.
+                    out.clear();
+                }
+                return;
             }
-            return;
-        }
+        };
         let mut cells = Vec::with_capacity(COLUMNS.len());
         self.event.for_each_cell(|_, cell| cells.push(cell));
         let writer = Writer {
             event: &self.event,
+            extra,
             cells: &cells,
             request_headers: &self.request_headers,
             response_headers: &self.response_headers,
@@ -98,8 +103,23 @@ impl Observation<'_> {
     }
 }
 
+struct NotOurs;
+
+/// What goes beside the columns of `plura`; nothing else may be there.
+fn extra(event: &Event) -> Result<Option<&Map<String, Value>>, NotOurs> {
+    match (event.rest.len(), event.rest.get(OURS)) {
+        (0, _) => Ok(None),
+        (1, Some(Value::Object(extra))) => Ok(Some(extra)),
+        _ => Err(NotOurs),
+    }
+}
+
+const OURS: &str = "plura";
+
 struct Writer<'e> {
     event: &'e Event,
+    /// Fields of [`OURS`] without a column.
+    extra: Option<&'e Map<String, Value>>,
     cells: &'e [Cell<'e>],
     request_headers: &'e [(&'e str, Cow<'e, str>)],
     response_headers: &'e [(&'e str, Cow<'e, str>)],
@@ -107,7 +127,10 @@ struct Writer<'e> {
 
 impl Writer<'_> {
     fn fields(&self, fields: &[(String, Node)], out: &mut Vec<u8>, some: &mut bool) {
-        for (name, node) in fields.iter().filter(|(_, node)| self.is_present(node)) {
+        let is_wanted = |name: &str, node: &Node| {
+            self.is_present(node) || (name == OURS && self.extra.is_some())
+        };
+        for (name, node) in fields.iter().filter(|(name, node)| is_wanted(name, node)) {
             let start = out.len();
             if *some {
                 out.push(b',');
@@ -120,6 +143,9 @@ impl Writer<'_> {
                     out.push(b'{');
                     let mut some = false;
                     self.fields(fields, out, &mut some);
+                    if name == OURS {
+                        self.write_extra(out, &mut some);
+                    }
                     out.push(b'}');
                     some
                 }
@@ -134,6 +160,20 @@ impl Writer<'_> {
                 *some = true;
             } else {
                 out.truncate(start);
+            }
+        }
+    }
+
+    fn write_extra(&self, out: &mut Vec<u8>, some: &mut bool) {
+        for (name, value) in self.extra.into_iter().flatten() {
+            if std::mem::replace(some, true) {
+                out.push(b',');
+            }
+            text(name, out);
+            out.push(b':');
+            if serde_json::to_writer(&mut *out, value).is_err() {
+                // A `Vec` takes every write, and a JSON value has text for keys only.
+                out.extend_from_slice(b"null");
             }
         }
     }
@@ -277,7 +317,7 @@ fn plain_bytes(eight: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn the_line_is_what_to_ocsf_says() {
@@ -308,6 +348,13 @@ mod tests {
         let mut expected = event.clone();
         expected.request_headers =
             Some(json!([{"name": "a", "value": "1\""}, {"name": "b", "value": ""}]));
+        assert_eq!(line(&event), expected.to_ocsf());
+        let ours = json!({"trust": {"decision": "d\"1", "score": 82.41}, "account_from": "a"});
+        event.rest.insert("plura".to_owned(), ours.clone());
+        expected.rest.insert("plura".to_owned(), ours);
+        assert_eq!(line(&event), expected.to_ocsf());
+        event.outcome = Some("success".to_owned());
+        expected.outcome = Some("success".to_owned());
         assert_eq!(line(&event), expected.to_ocsf());
         event.rest.insert("x".to_owned(), json!(1));
         expected.rest.insert("x".to_owned(), json!(1));

@@ -161,19 +161,23 @@ pub struct StreamWatch {
     generation: u64,
     /// Made when the response is first waited for: most come at once.
     changed: Option<ReusableBoxFuture<'static, watch::Receiver<u64>>>,
-    /// Where the site asks for decisions.
+    /// Where the site asks for decisions: made when the response is first waited for, or when
+    /// something changes.
     ticket: Option<Ticket>,
     cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl StreamWatch {
-    pub fn new(shared: Arc<Shared>, ticket: Option<Ticket>) -> Self {
+    pub fn new(shared: Arc<Shared>) -> Self {
         let generation = shared.enforcer.generation();
-        StreamWatch { shared, generation, changed: None, ticket, cancelled: None }
+        StreamWatch { shared, generation, changed: None, ticket: None, cancelled: None }
     }
 
     /// True when a new set of restrictions, or a new trust decision, ends this stream.
     pub fn is_ended(&mut self, open: &OpenExchange) -> bool {
+        if self.ticket.is_none() && trusted::has_changed(&self.shared, open) {
+            self.ticket = trusted::watch(&self.shared, open);
+        }
         if self.ticket.as_ref().is_some_and(Ticket::is_ended) {
             return true;
         }
@@ -185,6 +189,9 @@ impl StreamWatch {
     /// As [`StreamWatch::is_ended`], and wakes the task when the set is replaced or it is no longer
     /// trusted.
     fn poll_ended(&mut self, open: &OpenExchange, cx: &mut Context<'_>) -> bool {
+        if self.ticket.is_none() {
+            self.ticket = trusted::watch(&self.shared, open);
+        }
         if let Some(ticket) = &self.ticket {
             let cancelled =
                 self.cancelled.get_or_insert_with(|| Box::pin(ticket.token().cancelled_owned()));

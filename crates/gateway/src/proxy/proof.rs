@@ -24,6 +24,9 @@ pub fn look(shared: &Shared, site: &Site, exchange: &Exchange) {
     if !may_prove || !site.is_step_up_open(head.method.as_str(), &head.path) {
         return;
     }
+    if !evidence::has_route(head, &site.evidence) {
+        return;
+    }
     let Evidence { keys, book, .. } = &shared.evidence;
     let event = evidence::observe(exchange, &site.evidence, keys, book);
     let proved = event.outcome_action.as_deref() == Some(STEP_UP_ACTION)

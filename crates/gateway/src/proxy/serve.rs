@@ -536,13 +536,12 @@ fn pass_back(
         .get(CONTENT_TYPE)
         .is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
     let last = open.deadline(limits.total_ms);
-    let ticket = trusted::watch(&peer.shared, &open, &parts.headers);
     let stream = ReplyStream {
         incoming,
         bytes_max: open.standing.as_ref().and_then(Standing::response_bytes_max),
         open,
         lease: Some(lease),
-        watch: Some(StreamWatch::new(Arc::clone(&peer.shared), ticket)),
+        watch: Some(StreamWatch::new(Arc::clone(&peer.shared))),
         stall: (!is_event_stream).then(|| Duration::from_millis(limits.stall_ms)),
         timer: None,
         total: last.map(|at| Box::pin(tokio::time::sleep_until(at))),

@@ -248,13 +248,21 @@ pub fn note_end(open: &mut OpenExchange, end: &End) {
     }
 }
 
+/// Whether something was to be reconsidered since it was decided about this exchange.
+pub fn has_changed(shared: &Shared, open: &OpenExchange) -> bool {
+    open.standing.as_ref().is_some_and(|standing| {
+        shared.trust.as_ref().is_some_and(|asker| asker.streams.changes() != standing.changes)
+    })
+}
+
 /// Has a response or tunnel watched while it is under way.
-pub fn watch(shared: &Shared, open: &OpenExchange, headers: &HeaderMap) -> Option<Ticket> {
+pub fn watch(shared: &Shared, open: &OpenExchange) -> Option<Ticket> {
     let (asker, standing) = (shared.trust.as_ref()?, open.standing.as_ref()?);
     let head = &open.exchange.request;
     let is_open = open.site().is_step_up_open(head.method.as_str(), &head.path);
+    let is_download = is_download(&open.exchange.response_headers);
     let Standing { question, due, changes, .. } = standing;
-    Some(asker.streams.register(question, *due, *changes, is_open, is_download(headers)))
+    Some(asker.streams.register(question, *due, *changes, is_open, is_download))
 }
 
 /// A file rather than a page: an attachment (RFC 6266), or of a type that is one.

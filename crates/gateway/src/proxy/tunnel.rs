@@ -70,7 +70,7 @@ async fn join(
     let mut changed = peer.shared.enforcer.subscribe();
     // A decision made between the check and the subscription must not be missed.
     let mut ended = super::gate::ends(&peer.shared, open);
-    let ticket = trusted::watch(&peer.shared, open, &http::HeaderMap::new());
+    let ticket = trusted::watch(&peer.shared, open);
     let token = ticket.as_ref().map(Ticket::token).unwrap_or_default();
     let mut moved = meter.total();
     {
