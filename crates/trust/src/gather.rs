@@ -4,16 +4,15 @@
 mod stated;
 
 use crate::book::{self, Account, Age, Book, Device, MfaResult, Place, Session, Sighting, Usual};
-use crate::site::{GeoPolicy, Local, Network, ResourceDemands, Sensitivity, Site};
+use crate::site::{
+    GeoPolicy, Local, Network, ResourceDemands, Sensitivity, Site, TARGET_BYTES_MAX,
+};
 use crate::{Reading, Readings, Value};
 use schema::{Diagnostic, EntityKind, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Longest name of a resource or action that patterns are held against. Of a longer one the worst is assumed,
-/// so that nobody grows out of a rule; the gateway's endpoint templates stay far below.
-const TARGET_BYTES_MAX: usize = 4 * 1024;
 /// Civil time strays from the sun's by up to this (western China, by three hours, is the exception): closer to
 /// the edge of working hours abroad, nothing is said.
 const CIVIL_TIME_SLACK_MINUTES: i64 = 120;
@@ -510,6 +509,7 @@ fn findings(facts: &mut Facts<'_>, book: &Book, ask: &Ask, who: &Who<'_>, usual:
 }
 
 fn resource(facts: &mut Facts<'_>, site: &Site, ask: &Ask, who: &Who<'_>) {
+    // Of one too long the worst is assumed, so that nobody grows out of a rule.
     let target = format!("{}:{}", ask.resource_kind, ask.resource_id);
     if target.len().max(ask.action.len()) > TARGET_BYTES_MAX {
         facts.gathered.demands = ResourceDemands {

@@ -32,6 +32,9 @@ pub const GRANTS_MAX: usize = 1_024;
 pub const ACCOUNTS_MAX: usize = 50_000;
 /// Entries of a list within an entry: the actions of a grant, the roles of an account…
 pub const LIST_MAX: usize = 64;
+/// Longest name of a resource or action that patterns are held against; the gateway's endpoint templates stay
+/// far below. Nothing longer is ever granted.
+pub(crate) const TARGET_BYTES_MAX: usize = 4 * 1024;
 /// Longest name or pattern.
 pub const NAME_BYTES_MAX: usize = 256;
 
@@ -268,6 +271,9 @@ impl Site {
         properties: &Properties<'_>,
     ) -> Option<bool> {
         let grants = self.grants.as_ref()?;
+        if action.len().max(resource.len()) > TARGET_BYTES_MAX {
+            return Some(false);
+        }
         let roles = account.and_then(|account| self.roles.get(account));
         let is_one = |subject: &Subject| match subject {
             Subject::Account(glob) => glob.matches(account.unwrap_or_default()),

@@ -80,6 +80,8 @@ fn grants_are_by_name_or_role_and_silence_is_not_a_grant() {
     assert_eq!(may(kim, "POST", "route:shop/GET /docs/1"), Some(false));
     assert_eq!(may(None, "GET", "route:shop/GET /docs/1"), Some(false));
     assert_eq!(Site::default().grants(lee, "GET", "route:shop/GET /docs/1"), None);
+    let long = format!("route:shop/{}", "x".repeat(TARGET_BYTES_MAX));
+    assert_eq!(may(lee, "POST", &long), Some(false));
     let nobody = Site::parse("site.yaml", "grants: []\n").unwrap();
     assert_eq!(nobody.grants(lee, "GET", "route:x"), Some(false));
 }
@@ -201,5 +203,11 @@ roles: {carol: [dev]}
     assert_eq!(site.named_accounts(), ["alice", "carol"].into());
     assert_eq!(site.named_resources("record"), ["record-1", "record-2"].into());
     assert_eq!(site.named_actions(), ["delete", "read", "write"].into());
-    assert!(Site::parse("s", "grants: [{subjects: [a], actions: [b], resources: [c], when: {who: {a: 1}}}]").is_err());
+    assert!(
+        Site::parse(
+            "s",
+            "grants: [{subjects: [a], actions: [b], resources: [c], when: {who: {a: 1}}}]"
+        )
+        .is_err()
+    );
 }
