@@ -255,6 +255,29 @@ impl Book {
         vec![Entity::new(EntityKind::Account, trip.account.as_str())]
     }
 
+    /// The trip does not take place.
+    pub fn trip_cancelled(&mut self, trip: &Trip) -> Vec<Entity> {
+        if let Some(trips) = self.trips.get_mut(&trip.account) {
+            let gone = (name(&trip.country).into_owned(), trip.from, trip.until);
+            trips.retain(|known| *known != gone);
+        }
+        vec![Entity::new(EntityKind::Account, trip.account.as_str())]
+    }
+
+    /// `inviter` did not let `guest` in after all.
+    pub fn invitation_withdrawn(
+        &mut self,
+        inviter: &str,
+        guest: &str,
+        at: Timestamp,
+    ) -> Vec<Entity> {
+        if let Some(invitations) = self.invitations.get_mut(inviter) {
+            let gone = (at, digest(guest.as_bytes()));
+            invitations.retain(|known| *known != gone);
+        }
+        vec![Entity::new(EntityKind::Account, inviter)]
+    }
+
     /// `inviter` let `guest` in.
     pub fn invitation(&mut self, inviter: &str, guest: &str, at: Timestamp) -> Vec<Entity> {
         let invitations = self.invitations.entry(inviter, Vec::new);
