@@ -5,6 +5,7 @@ use crate::handle::PipelineHandle;
 use crate::identity::password::Passwords;
 use crate::ledgers::Ledgers;
 use crate::problem::Problem;
+use crate::trust::Desks;
 use schema::TenantId;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -19,6 +20,8 @@ pub struct App {
     pub meta: Meta,
     pub ledgers: Ledgers,
     pub pipeline: PipelineHandle,
+    /// Where accesses are judged.
+    pub desks: Desks,
     pub passwords: Passwords,
     pub config: Arc<Config>,
     pub counters: Arc<Counters>,

@@ -2,6 +2,7 @@
 
 use crate::pipeline::outside::Outside;
 use crate::pipeline::worker::Tuning;
+use crate::trust::front::FrontConfig;
 use detect::{DetectConfig, GroupConfig};
 use normalize::Format;
 use respond::Protected;
@@ -31,6 +32,26 @@ pub struct Config {
     pub protected: Protected,
     /// A connectors file for each tenant that has some; docs/response.md.
     pub connectors: BTreeMap<TenantId, PathBuf>,
+    /// The faces of the trust engine; docs/trust-api.md.
+    pub trust: TrustConfig,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrustConfig {
+    /// The address others reach this server at, for what it publishes about itself.
+    pub public_url: Option<String>,
+    /// How requests of other enforcement points (forward-auth, Envoy) say whose they are.
+    pub front: FrontConfig,
+    /// Envoy's external authorization; no listener unless it is here.
+    pub ext_authz: Option<ExtAuthzConfig>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtAuthzConfig {
+    /// gRPC over HTTP/2, with the server's certificate.
+    pub listen: SocketAddr,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -109,6 +130,7 @@ impl Default for Config {
             incidents: GroupConfig::default(),
             protected: Protected::default(),
             connectors: BTreeMap::new(),
+            trust: TrustConfig::default(),
         }
     }
 }

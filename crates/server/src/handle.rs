@@ -7,10 +7,11 @@ use crate::app::Blocking;
 use crate::deeds;
 use crate::ledgers::Ledgers;
 use crate::problem::Problem;
+use crate::trust::void::Voids;
 use axum::http::StatusCode;
 use respond::{Context, PolicySet, Protected, Refusal};
 use schema::{
-    Action, ActionState, Actor, Classification, Comment, Diagnostic, Event, Incident,
+    Action, ActionState, Actor, Classification, Comment, Diagnostic, Entity, Event, Incident,
     IncidentStatus, LeafKind, Restrictions, StepKind, StoryStep, TenantId, Timestamp,
 };
 use std::collections::HashMap;
@@ -88,6 +89,10 @@ pub trait Pipeline: Send + Sync + 'static {
 
     /// The restrictions in force, and every change of them.
     fn restrictions(&self, tenant: TenantId) -> Answer<'_, watch::Receiver<Arc<Restrictions>>>;
+
+    /// Decisions of the trust engine about these entities (`None`: everybody) are void: gateways
+    /// are told to ask again.
+    fn reconsider(&self, tenant: TenantId, entities: Option<Vec<Entity>>) -> Answer<'_, ()>;
 
     /// A gateway enforces this version now.
     fn applied(&self, tenant: TenantId, gateway: String, version: u64) -> Answer<'_, ()>;
@@ -192,11 +197,12 @@ pub struct Unjudged {
     meta: Meta,
     ledgers: Ledgers,
     watches: Mutex<HashMap<TenantId, watch::Sender<Arc<Restrictions>>>>,
+    voids: Mutex<HashMap<TenantId, Voids>>,
 }
 
 impl Unjudged {
     pub fn new(store: Store, meta: Meta, ledgers: Ledgers) -> Self {
-        Unjudged { store, meta, ledgers, watches: Mutex::default() }
+        Unjudged { store, meta, ledgers, watches: Mutex::default(), voids: Mutex::default() }
     }
 
     /// Says what is in force now to whoever watches.
@@ -205,7 +211,7 @@ impl Unjudged {
         tenant: &TenantId,
     ) -> Result<watch::Receiver<Arc<Restrictions>>, Problem> {
         let of = tenant.clone();
-        let restrictions = self
+        let mut restrictions = self
             .meta
             .blocking(move |meta| {
                 meta.read(|read| {
@@ -214,6 +220,11 @@ impl Unjudged {
                 })
             })
             .await?;
+        {
+            let mut voids = self.voids.lock().unwrap_or_else(PoisonError::into_inner);
+            let voids = voids.entry(tenant.clone()).or_insert_with(|| Voids::since_start(now()));
+            restrictions.reconsider = voids.current(now());
+        }
         let restrictions = Arc::new(restrictions);
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = watches
@@ -388,6 +399,20 @@ impl Pipeline for Unjudged {
 
     fn restrictions(&self, tenant: TenantId) -> Answer<'_, watch::Receiver<Arc<Restrictions>>> {
         Box::pin(async move { self.publish(&tenant).await })
+    }
+
+    fn reconsider(&self, tenant: TenantId, entities: Option<Vec<Entity>>) -> Answer<'_, ()> {
+        Box::pin(async move {
+            {
+                let mut voids = self.voids.lock().unwrap_or_else(PoisonError::into_inner);
+                voids.entry(tenant.clone()).or_default().add(entities.as_deref(), now());
+            }
+            let of = tenant.clone();
+            let change = Change { restrictions_changed: true, ..Change::default() };
+            self.meta.blocking(move |meta| meta.record(&of, &change)).await?;
+            self.publish(&tenant).await?;
+            Ok(())
+        })
     }
 
     fn applied(&self, tenant: TenantId, gateway: String, version: u64) -> Answer<'_, ()> {

@@ -6,6 +6,7 @@ pub mod api;
 pub mod app;
 pub mod config;
 pub mod deeds;
+pub mod ext_authz;
 mod files;
 pub mod handle;
 pub mod identity;
@@ -17,12 +18,16 @@ pub mod retention;
 pub mod reveal;
 pub mod rights;
 mod serve;
+pub mod ssf;
 pub mod syslog;
 mod tls;
+pub mod trust;
 
 pub use config::Config;
 
+use crate::trust::Desks;
 use app::{App, Counters, Sources};
+use config::ExtAuthzConfig;
 use handle::{PipelineHandle, Unjudged, now};
 use identity::owner::ensure_owner;
 use identity::password::Passwords;
@@ -86,10 +91,13 @@ pub struct RunningServer {
     /// Shown once, at the very first start.
     pub one_time_password: Option<Secret>,
     pub syslog: Vec<syslog::Bound>,
+    /// Where Envoy asks.
+    pub ext_authz: Option<SocketAddr>,
     pub app: App,
     end: watch::Sender<bool>,
     storing: JoinSet<()>,
     serving: JoinHandle<()>,
+    envoys: Option<JoinHandle<()>>,
     appending: JoinHandle<()>,
 }
 
@@ -102,10 +110,13 @@ impl RunningServer {
         if tokio::time::timeout(STORING_MAX, stored).await.is_err() {
             tracing::error!("syslog messages could not be stored in time and are lost");
         }
-        for task in [self.serving, self.appending] {
+        for task in [Some(self.serving), self.envoys, Some(self.appending)].into_iter().flatten() {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the server did not end well");
             }
+        }
+        if let Err(problem) = self.app.desks.writer().flush().await {
+            tracing::error!(%problem, "the last decisions could not be recorded");
         }
         // What the last requests left, now that there are no more.
         let ledgers = self.app.ledgers.clone();
@@ -134,7 +145,7 @@ impl RunningServer {
 /// Opens the data folder and serves. The pipeline is the one `build` makes.
 pub async fn start_with(
     config: Config,
-    build: impl FnOnce(&Store, &Meta, &Ledgers) -> Result<PipelineHandle, Problem>,
+    build: impl FnOnce(&Store, &Meta, &Ledgers, &Desks) -> Result<PipelineHandle, Problem>,
 ) -> Result<RunningServer, StartError> {
     let data = config.data.clone();
     files::own_folder(&data).map_err(|cause| StartError::Data { path: data.clone(), cause })?;
@@ -168,13 +179,15 @@ pub async fn start_with(
             });
         }
     }
-    let pipeline = build(&store, &meta, &ledgers)?;
+    let desks = Desks::new(meta.clone(), ledgers.clone());
+    let pipeline = build(&store, &meta, &ledgers, &desks)?;
     let (end, ending) = watch::channel(false);
     let app = App {
         store,
         meta,
         ledgers: ledgers.clone(),
         pipeline,
+        desks,
         passwords,
         requests: Arc::new(Semaphore::new(config.limits.requests_max)),
         config: Arc::new(config),
@@ -186,17 +199,40 @@ pub async fn start_with(
     let syslog = syslog::start(&app, &tls).await.map_err(StartError::Syslog)?;
     ledgers.wake();
     let appending = tokio::spawn(append_leaves(ledgers, ending));
+    let (ext_authz, envoys) = match &app.config.trust.ext_authz {
+        None => (None, None),
+        Some(ExtAuthzConfig { listen }) => {
+            let cause = |cause| StartError::Listen { address: *listen, cause };
+            let listener = TcpListener::bind(listen).await.map_err(cause)?;
+            let address = listener.local_addr().map_err(cause)?;
+            let router = ext_authz::listen::router(app.clone());
+            let serving = serve::serve(listener, tls.clone(), app.clone(), router);
+            (Some(address), Some(tokio::spawn(serving)))
+        }
+    };
     let serving = tokio::spawn(serve::serve(listener, tls, app.clone(), api::router(app.clone())));
     tokio::spawn(retention::run(app.clone()));
     app.is_ready.store(true, Ordering::Release);
     let syslog::Started { bound: syslog, storing } = syslog;
-    Ok(RunningServer { address, one_time_password, syslog, app, end, storing, serving, appending })
+    Ok(RunningServer {
+        address,
+        one_time_password,
+        syslog,
+        ext_authz,
+        app,
+        end,
+        storing,
+        serving,
+        envoys,
+        appending,
+    })
 }
 
 /// The server as it runs: [`start_with`] the real pipeline.
 pub async fn start(config: Config, tuning: Tuning) -> Result<RunningServer, StartError> {
-    start_with(config, |store, meta, ledgers| {
-        let judged = Judged::start(store.clone(), meta.clone(), ledgers.clone(), tuning)?;
+    start_with(config, |store, meta, ledgers, desks| {
+        let (store, meta, ledgers) = (store.clone(), meta.clone(), ledgers.clone());
+        let judged = Judged::start(store, meta, ledgers, desks.clone(), tuning)?;
         Ok(PipelineHandle::new(judged))
     })
     .await
@@ -204,7 +240,7 @@ pub async fn start(config: Config, tuning: Tuning) -> Result<RunningServer, Star
 
 /// [`start_with`], without detection: events are kept and found, decisions carried out and attested.
 pub async fn start_unjudged(config: Config) -> Result<RunningServer, StartError> {
-    start_with(config, |store, meta, ledgers| {
+    start_with(config, |store, meta, ledgers, _| {
         Ok(PipelineHandle::new(Unjudged::new(store.clone(), meta.clone(), ledgers.clone())))
     })
     .await

@@ -50,6 +50,16 @@ rights! {
     IntakeWrite = "intake.write",
     /// What a gateway needs: restrictions out, acknowledgements and losses in.
     GatewaySync = "gateway.sync",
+    /// Ask for trust decisions (AuthZEN, forward-auth, ext_authz); for enforcement points.
+    TrustDecide = "trust.decide",
+    /// Trust policy, site, registers, and what was decided.
+    TrustRead = "trust.read",
+    /// Trust policy and site.
+    TrustWrite = "trust.write",
+    /// Devices, trips and invitations.
+    TrustRegister = "trust.register",
+    /// Security events of other systems (CAEP).
+    SignalsSend = "signals.send",
 }
 
 impl Right {
@@ -88,6 +98,11 @@ pub const TABLE: &[(Right, &[Role])] = &[
     (Right::MetricsRead, &[O, A, U]),
     (Right::IntakeWrite, &[O, A]),
     (Right::GatewaySync, &[]),
+    (Right::TrustDecide, &[]),
+    (Right::TrustRead, &[O, A, R, N, U]),
+    (Right::TrustWrite, &[O, A]),
+    (Right::TrustRegister, &[O, A, R]),
+    (Right::SignalsSend, &[]),
 ];
 
 /// A set of rights.
@@ -144,10 +159,14 @@ pub enum Scope {
     Reveal,
     Metrics,
     Admin,
+    /// An enforcement point that asks and enforces, other than our gateway.
+    Decide,
+    /// An identity provider or device manager that pushes security events.
+    Signals,
 }
 
 impl Scope {
-    pub const ALL: [Scope; 8] = [
+    pub const ALL: [Scope; 10] = [
         Scope::Intake,
         Scope::Gateway,
         Scope::Query,
@@ -156,6 +175,8 @@ impl Scope {
         Scope::Reveal,
         Scope::Metrics,
         Scope::Admin,
+        Scope::Decide,
+        Scope::Signals,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -168,6 +189,8 @@ impl Scope {
             Scope::Reveal => "reveal",
             Scope::Metrics => "metrics",
             Scope::Admin => "admin",
+            Scope::Decide => "decide",
+            Scope::Signals => "signals",
         }
     }
 
@@ -178,15 +201,23 @@ impl Scope {
     pub fn rights(self) -> Rights {
         let rights: &[Right] = match self {
             Scope::Intake => &[Right::IntakeWrite],
-            Scope::Gateway => &[Right::GatewaySync, Right::IntakeWrite],
+            Scope::Gateway => &[Right::GatewaySync, Right::IntakeWrite, Right::TrustDecide],
+            Scope::Decide => &[Right::TrustDecide],
+            Scope::Signals => &[Right::SignalsSend],
             Scope::Query => &[
                 Right::IncidentsRead,
                 Right::EventsRead,
                 Right::EventsQuery,
                 Right::PoliciesRead,
                 Right::HealthRead,
+                Right::TrustRead,
             ],
-            Scope::Act => &[Right::IncidentsRead, Right::IncidentsWrite, Right::ActionsDecide],
+            Scope::Act => &[
+                Right::IncidentsRead,
+                Right::IncidentsWrite,
+                Right::ActionsDecide,
+                Right::TrustRegister,
+            ],
             Scope::Audit => &[Right::AuditRead, Right::EvidenceExport],
             Scope::Reveal => &[Right::EvidenceReveal],
             Scope::Metrics => &[Right::MetricsRead],
@@ -200,6 +231,9 @@ impl Scope {
                 Right::TenantWrite,
                 Right::TenantsCreate,
                 Right::HealthRead,
+                Right::TrustRead,
+                Right::TrustWrite,
+                Right::TrustRegister,
             ],
         };
         rights.iter().copied().collect()
@@ -208,7 +242,7 @@ impl Scope {
     /// A machine's scope outlives whoever made the token: people leave, sensors stay.
     /// Every other scope is worth what its maker may do at the moment of use.
     pub fn is_for_machines(self) -> bool {
-        matches!(self, Scope::Intake | Scope::Gateway)
+        matches!(self, Scope::Intake | Scope::Gateway | Scope::Decide | Scope::Signals)
     }
 }
 
@@ -290,6 +324,24 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/gateway/restrictions", Needs(Right::GatewaySync)),
     route("POST", "/api/v1/gateway/applied", Needs(Right::GatewaySync)),
     route("POST", "/api/v1/gateway/loss", Needs(Right::GatewaySync)),
+    route("GET", "/.well-known/authzen-configuration", Anyone),
+    route("POST", "/access/v1/evaluation", Needs(Right::TrustDecide)),
+    route("POST", "/access/v1/evaluations", Needs(Right::TrustDecide)),
+    route("POST", "/access/v1/search/subject", Needs(Right::TrustDecide)),
+    route("POST", "/access/v1/search/resource", Needs(Right::TrustDecide)),
+    route("POST", "/access/v1/search/action", Needs(Right::TrustDecide)),
+    route("GET", "/api/v1/trust/forward-auth", Needs(Right::TrustDecide)),
+    route("GET", "/api/v1/trust/policy", Needs(Right::TrustRead)),
+    route("PUT", "/api/v1/trust/policy", Needs(Right::TrustWrite)),
+    route("GET", "/api/v1/trust/policy/versions", Needs(Right::TrustRead)),
+    route("GET", "/api/v1/trust/site", Needs(Right::TrustRead)),
+    route("PUT", "/api/v1/trust/site", Needs(Right::TrustWrite)),
+    route("GET", "/api/v1/trust/registers/{register}", Needs(Right::TrustRead)),
+    route("PUT", "/api/v1/trust/registers/{register}/{entry}", Needs(Right::TrustRegister)),
+    route("DELETE", "/api/v1/trust/registers/{register}/{entry}", Needs(Right::TrustRegister)),
+    route("GET", "/api/v1/trust/decisions", Needs(Right::TrustRead)),
+    route("GET", "/api/v1/trust/decisions/{id}", Needs(Right::TrustRead)),
+    route("GET", "/api/v1/trust/sessions/{id}", Needs(Right::TrustRead)),
 ];
 
 /// The access a request needs; `None` when there is no such route. HEAD asks what GET asks.

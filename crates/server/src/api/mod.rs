@@ -2,11 +2,13 @@
 
 mod actions;
 mod audit;
+pub(crate) mod authzen;
 mod entities;
 mod events;
 mod export;
 pub mod extract;
 mod findings;
+mod forward_auth;
 pub(crate) mod gateway;
 mod health;
 mod incidents;
@@ -17,6 +19,7 @@ pub mod openapi;
 mod policies;
 mod tenants;
 mod tokens;
+mod trust;
 mod users;
 
 use crate::app::App;
@@ -38,6 +41,8 @@ pub const PAGE_DEFAULT: usize = 50;
 
 /// Characters of a reason or comment a person writes.
 pub const TEXT_CHARS_MAX: usize = 4_000;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A long poll may take this long beyond the ordinary request time.
 const LONG_POLL_EXTRA: Duration = Duration::from_secs(30);
@@ -91,6 +96,24 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/gateway/restrictions", get(gateway::restrictions))
         .route("/api/v1/gateway/applied", post(gateway::applied))
         .route("/api/v1/gateway/loss", post(gateway::loss))
+        .route("/.well-known/authzen-configuration", get(authzen::configuration))
+        .route("/access/v1/evaluation", post(authzen::evaluation))
+        .route("/access/v1/evaluations", post(authzen::evaluations))
+        .route("/access/v1/search/subject", post(authzen::subjects))
+        .route("/access/v1/search/resource", post(authzen::resources))
+        .route("/access/v1/search/action", post(authzen::actions))
+        .route("/api/v1/trust/forward-auth", get(forward_auth::forward_auth))
+        .route("/api/v1/trust/policy", get(trust::policy).put(trust::put_policy))
+        .route("/api/v1/trust/policy/versions", get(trust::policy_history))
+        .route("/api/v1/trust/site", get(trust::site).put(trust::put_site))
+        .route("/api/v1/trust/registers/{register}", get(trust::entries))
+        .route(
+            "/api/v1/trust/registers/{register}/{entry}",
+            put(trust::put_entry).delete(trust::remove_entry),
+        )
+        .route("/api/v1/trust/decisions", get(trust::decisions))
+        .route("/api/v1/trust/decisions/{id}", get(trust::decision))
+        .route("/api/v1/trust/sessions/{id}", get(trust::session))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(app.clone(), guard))
@@ -101,6 +124,14 @@ pub fn router(app: App) -> Router {
 /// Around every request: how many at once, how long, and what every answer carries.
 async fn rim(State(app): State<App>, request: Request, next: Next) -> Response {
     let secs = Duration::from_secs(app.config.limits.request_timeout_secs);
+    // Told again in the answer, whatever it is (AuthZEN 1.0 §10.1.3).
+    let request_id = request.headers().get(&REQUEST_ID).cloned();
+    let finish = |app: &App, mut response: Response| {
+        if let Some(id) = request_id {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        finish(app, response)
+    };
     let is_long_poll = request.uri().path() == "/api/v1/gateway/restrictions";
     // Long polls wait without working: they have a budget of their own, the connections.
     let _turn = if is_long_poll {

@@ -1,8 +1,8 @@
 //! The API's description, from the code that serves it.
 
 use super::{
-    actions, audit, entities, events, export, findings, gateway, health, incidents, intake, login,
-    metrics, policies, tenants, tokens, users,
+    actions, audit, authzen, entities, events, export, findings, forward_auth, gateway, health,
+    incidents, intake, login, metrics, policies, tenants, tokens, trust, users,
 };
 use crate::identity::guard::COOKIE;
 use crate::problem::Problem;
@@ -37,6 +37,11 @@ use utoipa::{Modify, OpenApi};
         audit::list, audit::checkpoint, audit::proof,
         intake::events, intake::logs,
         gateway::restrictions, gateway::applied, gateway::loss,
+        authzen::configuration, authzen::evaluation, authzen::evaluations,
+        authzen::subjects, authzen::resources, authzen::actions, forward_auth::forward_auth,
+        trust::policy, trust::put_policy, trust::policy_history, trust::site, trust::put_site,
+        trust::entries, trust::put_entry, trust::remove_entry,
+        trust::decisions, trust::decision, trust::session,
     ),
     components(schemas(Problem)),
     modifiers(&Security)

@@ -120,7 +120,8 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
     }
 }
 
-async fn admit(
+/// Who asks, if they may; `None` where anybody may.
+pub(crate) async fn admit(
     app: &App,
     headers: &HeaderMap,
     method: &Method,

@@ -16,12 +16,14 @@ use crate::handle::{
 use crate::identity::secrets::random;
 use crate::ledgers::Ledgers;
 use crate::problem::Problem;
+use crate::trust::void::Voids;
+use crate::trust::{Cause, Changed, Desk, Desks};
 use detect::{DetectConfig, GroupConfig};
 use respond::connectors::Operation;
 use respond::{BlastCounter, Context, PolicySet, Proposal, Protected};
 use schema::{
-    Action, ActionState, Actor, BlastRadius, EntityKind, Event, Finding, Incident, Restrictions,
-    Rung, TenantId, Timestamp,
+    Action, ActionState, Actor, BlastRadius, Entity, EntityKind, Event, Finding, Incident,
+    Restrictions, Rung, TenantId, Timestamp,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,6 +76,7 @@ struct Shared {
     store: Store,
     meta: Meta,
     ledgers: Ledgers,
+    desks: Desks,
     tuning: Tuning,
 }
 
@@ -100,6 +103,8 @@ enum Command {
         answer: oneshot::Sender<Result<(), Problem>>,
     },
     Delivered(Delivered),
+    /// Decisions of the trust engine are void.
+    Reconsider(Option<Vec<Entity>>, oneshot::Sender<Result<(), Problem>>),
 }
 
 impl Judged {
@@ -108,11 +113,12 @@ impl Judged {
         store: Store,
         meta: Meta,
         ledgers: Ledgers,
+        desks: Desks,
         tuning: Tuning,
     ) -> Result<Judged, Problem> {
         let tenants = meta.read(|read| read.tenants())?;
         let judged = Judged {
-            shared: Arc::new(Shared { store, meta, ledgers, tuning }),
+            shared: Arc::new(Shared { store, meta, ledgers, desks, tuning }),
             tenants: Mutex::default(),
         };
         for tenant in tenants {
@@ -141,6 +147,8 @@ impl Judged {
                         [0; 16],
                     ),
                     published,
+                    desk: None,
+                    voids: Voids::default(),
                     judged_until: 0,
                     has_failed: false,
                     marked_until: 0,
@@ -244,6 +252,12 @@ impl Pipeline for Judged {
         Box::pin(async move { Ok(self.handle(&tenant).restrictions) })
     }
 
+    fn reconsider(&self, tenant: TenantId, entities: Option<Vec<Entity>>) -> Answer<'_, ()> {
+        Box::pin(
+            async move { self.ask(&tenant, |answer| Command::Reconsider(entities, answer)).await },
+        )
+    }
+
     fn applied(&self, tenant: TenantId, gateway: String, version: u64) -> Answer<'_, ()> {
         Box::pin(async move {
             self.ask(&tenant, |answer| Command::Applied { gateway, version, answer }).await
@@ -258,6 +272,9 @@ struct Worker {
     commands: mpsc::WeakSender<Command>,
     engine: Engine,
     published: watch::Sender<Arc<Restrictions>>,
+    /// Where the tenant's accesses are judged; none while what it judges by cannot be used.
+    desk: Option<Arc<Desk>>,
+    voids: Voids,
     /// Everything received up to here has been judged and written down.
     judged_until: Timestamp,
     /// Something was judged and could not be written down: the mark stays before it.
@@ -340,8 +357,13 @@ impl Worker {
         let protected = self.shared.tuning.protected.clone();
         self.engine.set_context(Context { mode: respond_mode(mode), protected });
         self.engine.restore(incidents, actions);
+        match self.shared.desks.desk(&self.tenant).await {
+            Ok(desk) => self.desk = Some(desk),
+            Err(problem) => warn!(tenant = %self.tenant, %problem, "no access can be judged"),
+        }
+        self.voids = Voids::since_start(started);
         // Restrictions hold again before anything is learnt.
-        self.published.send_replace(Arc::new(self.engine.restrictions(version, now())));
+        self.publish(version);
         self.learn(started, mark.unwrap_or(started)).await
     }
 
@@ -369,12 +391,15 @@ impl Worker {
     async fn learn(&mut self, started: Timestamp, mark: Timestamp) -> Result<(), Problem> {
         self.judged_until = mark;
         self.marked_until = mark;
-        let (engine, mut unjudged) = (&mut self.engine, Vec::new());
+        let (engine, desk, mut unjudged) = (&mut self.engine, &self.desk, Vec::new());
         let learnt = self
             .shared
             .store
             .replay(&self.tenant, started - LEARN_MS, started, |event| {
                 let findings = engine.observe(&event);
+                if let Some(desk) = desk {
+                    desk.learn(&event, &findings);
+                }
                 if event.received > mark {
                     unjudged.extend(findings);
                 }
@@ -413,15 +438,39 @@ impl Worker {
                 Ok(())
             }
             Command::Delivered(delivered) => self.delivered(delivered).await,
+            Command::Reconsider(entities, answer) => {
+                self.voids.add(entities.as_deref(), now());
+                let change = Change { restrictions_changed: true, ..Change::default() };
+                let _ = answer.send(self.record(change).await);
+                Ok(())
+            }
         }
     }
 
     async fn judge_events(&mut self, events: Vec<Event>) -> Result<(), Problem> {
         let mut last = self.judged_until;
+        let mut turned = Vec::new();
         for event in &events {
             last = last.max(event.received);
+            if let Some(desk) = &self.desk {
+                let causes = [event.id];
+                let changed = desk.change(Cause::Signal, &causes, now(), |evidence| {
+                    Some(evidence.observe(event))
+                })?;
+                turned.extend(changed.turned);
+            }
             let findings = self.engine.observe(event);
             self.judge_all(findings).await?;
+        }
+        if !turned.is_empty() {
+            // What an event changes for a session shows in its latest decision; who only stands as
+            // before is asked about again when the decision has run its time.
+            let sessions: Vec<Entity> =
+                turned.iter().filter_map(|turned| turned.entities.first().cloned()).collect();
+            self.voids.add(Some(&sessions), now());
+            self.shared.desks.keep(&self.tenant, turned).await?;
+            let change = Change { restrictions_changed: true, ..Change::default() };
+            self.record(change).await?;
         }
         self.judged_until = last;
         Ok(())
@@ -437,9 +486,11 @@ impl Worker {
     /// Finding → incident → proposals → actions, written down together.
     async fn judge(&mut self, finding: Finding) -> Result<(), Problem> {
         let time = now();
+        let is_void = self.distrust(&finding, time).await?;
         let considered = self.engine.consider(&finding, time);
         let mut change = Change {
             leaves: vec![leaves::of_finding(&self.tenant, &finding)],
+            restrictions_changed: is_void,
             ..Change::default()
         };
         for incident in considered.incidents {
@@ -479,6 +530,47 @@ impl Worker {
         }
         change.findings.push(finding);
         self.record(change).await
+    }
+
+    /// A finding lowers the trust of its entities at once; whether decisions about them are void by it.
+    async fn distrust(&mut self, finding: &Finding, time: Timestamp) -> Result<bool, Problem> {
+        let Some(desk) = &self.desk else { return Ok(false) };
+        let Changed { concerned, turned } =
+            desk.change(Cause::Finding, &[finding.id], time, |evidence| {
+                Some(evidence.find(finding))
+            })?;
+        let is_void = desk.is_used(time) && concerned.as_ref().is_none_or(|all| !all.is_empty());
+        if is_void {
+            self.voids.add(concerned.as_deref(), time);
+        }
+        self.shared.desks.keep(&self.tenant, turned).await?;
+        Ok(is_void)
+    }
+
+    /// The findings of an incident that is over no longer speak against anybody.
+    async fn absolve(&mut self, incident: &Incident, time: Timestamp) -> Result<bool, Problem> {
+        let Some(desk) = self.desk.as_ref().filter(|_| !incident.status.is_open()) else {
+            return Ok(false);
+        };
+        let Changed { concerned, turned } =
+            desk.change(Cause::Finding, &[incident.id], time, |evidence| {
+                let findings = incident.findings.iter();
+                Some(findings.flat_map(|id| evidence.book.finding_closed(*id)).collect())
+            })?;
+        let is_void = desk.is_used(time) && concerned.as_ref().is_some_and(|all| !all.is_empty());
+        if is_void {
+            self.voids.add(concerned.as_deref(), time);
+        }
+        self.shared.desks.keep(&self.tenant, turned).await?;
+        Ok(is_void)
+    }
+
+    /// Tells the gateways what holds now.
+    fn publish(&mut self, version: u64) {
+        let time = now();
+        let mut restrictions = self.engine.restrictions(version, time);
+        restrictions.reconsider = self.voids.current(time);
+        self.published.send_replace(Arc::new(restrictions));
     }
 
     /// Counts by replay whom a step would have hit in the days before the incident.
@@ -557,6 +649,7 @@ impl Worker {
                     time,
                 )],
                 incidents: vec![incident.clone()],
+                restrictions_changed: self.absolve(&incident, time).await?,
                 ..Change::default()
             };
             self.record(change).await?;
@@ -626,8 +719,7 @@ impl Worker {
         let recorded = self.shared.meta.blocking(move |meta| meta.record(&tenant, &change)).await?;
         self.shared.ledgers.wake();
         if restrictions_changed {
-            let restrictions = self.engine.restrictions(recorded.restriction_version, now());
-            self.published.send_replace(Arc::new(restrictions));
+            self.publish(recorded.restriction_version);
         }
         for errand in errands {
             let commands = self.commands.clone();
@@ -674,8 +766,7 @@ impl Worker {
         let tenant = self.tenant.clone();
         let recorded = self.shared.meta.blocking(move |meta| meta.record(&tenant, &change)).await?;
         self.shared.ledgers.wake();
-        self.published
-            .send_replace(Arc::new(self.engine.restrictions(recorded.restriction_version, now())));
+        self.publish(recorded.restriction_version);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod outbox;
 mod people;
 mod policies;
 mod records;
+mod trust;
 
 pub use access::{Attempts, Session, Token};
 pub use gateways::{GatewayState, Loss};
@@ -21,6 +22,7 @@ pub use outbox::PendingLeaf;
 pub use people::{Mode, RetentionDays, Role, Tenant, User};
 pub use policies::Policy;
 pub use records::{ActionFilter, Change, Cursor, FindingFilter, IncidentFilter, Recorded};
+pub use trust::{TrustDecision, TrustDecisionFilter, TrustEntry, TrustText, TrustVersion};
 
 use rusqlite::{Connection, TransactionBehavior};
 use schema::TenantId;
@@ -30,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Each entry takes the database from version n to n+1 (`PRAGMA user_version`). Entries are added, never edited.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// Readers kept open; more are opened when more ask at once, and closed again.
 const IDLE_READERS_MAX: usize = 4;
