@@ -191,7 +191,7 @@ impl Asker {
             Ok(body) => answer::read(&body, question.supported(), || {
                 id_from_seed(now, &question.key).to_string()
             }),
-            Err(error @ AskError::Refused(_)) => {
+            Err(error @ AskError::Refused(..)) => {
                 Err(FaultyAnswer { fault: Fault::AskRefused, detail: error.to_string() })
             }
             Err(error @ AskError::TooLong) => {
@@ -285,9 +285,12 @@ impl Asker {
     /// The visitor proved who they are: that satisfies `step_up_mfa` until `until`, and the decision
     /// point is told when it is asked next.
     pub fn note_proof(&self, keys: &RequestKeys, now: Timestamp, until: Timestamp, proof: Proof) {
-        let key = bearer(keys);
-        self.bearers.note_proof(&key, now, until, proof);
         let about = About::of(keys);
+        // An address proves nothing: others are behind it.
+        if !about.has_bearer() {
+            return;
+        }
+        self.bearers.note_proof(&bearer(keys), now, until, proof);
         self.forget(|other| !other.is_same_bearer(&about));
     }
 

@@ -219,6 +219,9 @@ fn blank(exchange: &Exchange, id: Uuid) -> Event {
         event.enforced_rung = Some(enforced.rung.to_string());
         event.enforced_action = Some(enforced.action.to_string());
     }
+    if let Some(held) = exchange.trust.as_ref().and_then(|trust| trust.held) {
+        event.enforced_rung = Some(held.refused.rung().to_string());
+    }
     event.status_detail = exchange.error.map(|error| error.as_str().to_owned());
     event
 }

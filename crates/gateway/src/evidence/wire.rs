@@ -128,7 +128,7 @@ struct Writer<'e> {
 impl Writer<'_> {
     fn fields(&self, fields: &[(String, Node)], out: &mut Vec<u8>, some: &mut bool) {
         let is_wanted = |name: &str, node: &Node| {
-            self.is_present(node) || (name == OURS && self.extra.is_some())
+            self.is_present(node) || (self.extra.is_some() && name == OURS)
         };
         for (name, node) in fields.iter().filter(|(name, node)| is_wanted(name, node)) {
             let start = out.len();
@@ -143,7 +143,7 @@ impl Writer<'_> {
                     out.push(b'{');
                     let mut some = false;
                     self.fields(fields, out, &mut some);
-                    if name == OURS {
+                    if self.extra.is_some() && name == OURS {
                         self.write_extra(out, &mut some);
                     }
                     out.push(b'}');

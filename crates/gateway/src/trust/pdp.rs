@@ -22,6 +22,8 @@ const ASKS_MAX: usize = 256;
 const IDLE_MAX: usize = 32;
 /// An answer has a few hundred bytes; three languages of reasons, a few thousand.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Of a refusal, what is logged: a problem's code and message.
+const WHY_CHARS_MAX: usize = 400;
 /// A token may be changed under a running gateway: it is read again after this long, and when it
 /// is no longer accepted.
 const TOKEN_KEPT: Duration = Duration::from_secs(10);
@@ -53,8 +55,8 @@ pub enum AskError {
     #[error("the question cannot be sent: {0}")]
     Request(#[from] http::Error),
     /// The question is at fault, not the server: never a reason to let a request pass.
-    #[error("the server refused the question with {0}")]
-    Refused(StatusCode),
+    #[error("the server refused the question with {0}: {1}")]
+    Refused(StatusCode, String),
     #[error("the answer has more than {ANSWER_BYTES_MAX} bytes")]
     TooLong,
 }
@@ -114,7 +116,13 @@ impl Pdp {
             status @ (StatusCode::NOT_FOUND
             | StatusCode::REQUEST_TIMEOUT
             | StatusCode::TOO_MANY_REQUESTS) => return Err(AskError::Status(status)),
-            status if status.is_client_error() => return Err(AskError::Refused(status)),
+            status if status.is_client_error() => {
+                let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+                let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+                let why: String =
+                    String::from_utf8_lossy(&body).chars().take(WHY_CHARS_MAX).collect();
+                return Err(AskError::Refused(status, why));
+            }
             status => return Err(AskError::Status(status)),
         }
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;

@@ -7,7 +7,7 @@ use crate::evidence::RequestHead;
 use crate::proxy::live::Site;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, UPGRADE, USER_AGENT};
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use ring::digest::{Context, SHA256};
 use schema::{Entity, EntityKind, Reconsider, Timestamp, format_time};
 use serde_json::{Map, Value, json};
@@ -17,8 +17,11 @@ use std::sync::Arc;
 /// Of a longer user agent, its beginning is asked about.
 const USER_AGENT_BYTES_MAX: usize = 512;
 /// Headers by which a GET becomes something else behind us (Ruby on Rails, ASP.NET, Google APIs).
-const METHOD_OVERRIDES: [&str; 3] =
-    ["x-http-method-override", "x-http-method", "x-method-override"];
+static METHOD_OVERRIDES: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
 
 /// One question to the decision point.
 pub struct Question {
@@ -51,7 +54,7 @@ impl Question {
             .get(UPGRADE)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
         let is_reading = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS)
-            && !METHOD_OVERRIDES.iter().any(|name| head.headers.contains_key(*name));
+            && !METHOD_OVERRIDES.iter().any(|name| head.headers.contains_key(name));
         Question {
             key,
             user_agent,
@@ -202,6 +205,11 @@ impl About {
         }
     }
 
+    /// Whether it is of somebody who can prove who they are.
+    pub fn has_bearer(&self) -> bool {
+        self.session.is_some() || self.credential.is_some() || self.account.is_some()
+    }
+
     /// Whether both are of the same session, or of what stands for one.
     pub fn is_same_bearer(&self, other: &About) -> bool {
         match (&self.session, &self.credential, &self.account) {
@@ -216,12 +224,12 @@ impl About {
     pub fn is_touched_by(&self, reconsider: &Reconsider) -> bool {
         let Some(Entity { kind, value }) = &reconsider.entity else { return true };
         let is = |mine: &Option<Box<str>>| mine.as_deref() == Some(value.as_str());
-        let has_bearer = self.session.is_some() || self.credential.is_some();
+        let may_be_known = self.session.is_some() || self.credential.is_some();
         match kind {
             EntityKind::Session => is(&self.session),
             EntityKind::Credential => is(&self.credential),
             EntityKind::Account if self.account.is_some() => is(&self.account),
-            EntityKind::Account | EntityKind::Device => has_bearer,
+            EntityKind::Account | EntityKind::Device => may_be_known,
             EntityKind::Address => {
                 let theirs: Option<IpAddr> = value.parse().ok();
                 self.address.is_some() && self.address == theirs.map(|a| a.to_canonical())

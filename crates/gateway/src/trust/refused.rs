@@ -1,6 +1,7 @@
 //! How a request is held back that is not trusted.
 
 use http::StatusCode;
+use schema::Rung;
 
 macro_rules! refused {
     ($( $(#[$doc:meta])* $name:ident => $code:literal, $status:ident );* $(;)?) => {
@@ -39,6 +40,19 @@ refused! {
     Throttled => "trust-throttled", TOO_MANY_REQUESTS;
     /// The decision point could not be asked, and the site wants none let through then.
     Unavailable => "trust-unavailable", SERVICE_UNAVAILABLE;
+}
+
+impl Refused {
+    /// The rung it is like: what the gateway held back itself tells nothing of the application or
+    /// of its visitor's habits.
+    pub fn rung(self) -> Rung {
+        match self {
+            Refused::StepUp | Refused::SessionExpired => Rung::StepUp,
+            Refused::Throttled => Rung::Limit,
+            Refused::Isolated => Rung::Isolate,
+            _ => Rung::Block,
+        }
+    }
 }
 
 /// A refusal with its why.

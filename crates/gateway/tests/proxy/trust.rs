@@ -98,6 +98,10 @@ async fn a_step_up_is_asked_for_until_it_is_proved() {
         "another session does not"
     );
 
+    let verify = "POST /verify?code=42 HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(status(&gateway.send(verify.as_bytes()).await), 200);
+    assert_eq!(status(&gateway.get("/orders", "").await), 401, "an address proves nothing");
+
     // Also where the decision point insists: what was asked for has been done.
     pdp.rule(|_| answer(false, json!({"decisions": ["step_up"], "obligations": [{"id": "step_up_mfa"}, {"id": "read_only"}]})));
     assert_eq!(
@@ -129,6 +133,10 @@ async fn who_is_not_trusted_is_told_so_in_their_language() {
     let event = observed(&gateway, 0).await;
     assert_eq!(event["plura"]["outcome"]["reason"], "trust-denied");
     assert_eq!(event["plura"]["trust"]["score"], 12.5);
+    assert_eq!(
+        event["plura"]["enforcement"]["rung"], "block",
+        "no detection counts what we refused"
+    );
 
     pdp.rule(|_| answer(true, json!({"obligations": [{"id": "session_terminate"}]})));
     let ended = ask(&gateway, "GET /orders", "s2", "").await;
@@ -482,6 +490,25 @@ async fn streams_end_when_they_are_no_longer_trusted() {
     assert_eq!(event["plura"]["trust"]["decision"], "d-1", "as it began");
     assert_eq!(event["plura"]["trust"]["ended"]["refused"], "trust-denied");
     assert_eq!(event["plura"]["trust"]["ended"]["ruling"], "deny");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_stream_is_asked_about_again_when_its_decision_runs_out() {
+    let pdp = Pdp::start(|_| answer(true, json!({"ttl_secs": 1}))).await;
+    let gateway = start(&pdp, "{}").await;
+    let mut client = TcpStream::connect(gateway.addr).await.unwrap();
+    let request = b"GET /stream HTTP/1.1\r\nHost: shop.example\r\nCookie: sid=s1\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    read_until(&mut client, "first").await;
+    eventually(|| (pdp.asked().len() >= 2).then_some(())).await;
+    gateway.app.say("second").await;
+    read_until(&mut client, "second").await;
+    // Where nobody can say, the site's choice holds for it as for any request.
+    pdp.stop();
+    let mut rest = Vec::new();
+    let _ = within(client.read_to_end(&mut rest)).await;
+    let event = observed(&gateway, 0).await;
+    assert_eq!(event["plura"]["trust"]["ended"]["refused"], "trust-unavailable");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
