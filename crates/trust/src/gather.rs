@@ -90,7 +90,7 @@ pub fn gather(
         conduct(&mut facts, ask, session, usual);
     }
     travel(&mut facts, book, ask, &here, &who, usual);
-    device(&mut facts, book, ask, &who, usual);
+    device(&mut facts, site, book, ask, &who, usual);
     findings(&mut facts, book, ask, &who, usual);
     resource(&mut facts, site, ask, &who);
     stated::merge(&mut facts, site, &ask.stated);
@@ -337,6 +337,8 @@ fn pattern(
     usual: Option<&Account>,
 ) {
     let agent = ask.user_agent.as_deref().and_then(book::agent);
+    let local = Local::of(ask.at, site.offset_minutes());
+    let today = local.day;
     let (mut odd, mut even) = (0, 0);
     let mut weigh = |usual: Usual| {
         odd += usize::from(usual == Usual::No);
@@ -345,22 +347,22 @@ fn pattern(
     };
     let is_relay = here.network.is_relay();
     let of_network = match (usual, here.network_number) {
-        (Some(account), Some(network)) => weigh(account.network(network)),
+        (Some(account), Some(network)) => weigh(account.network(network, today)),
         _ => Usual::Unknown,
     };
     let of_agent = match (usual, agent) {
-        (Some(account), Some(agent)) => weigh(account.agent(agent)),
+        (Some(account), Some(agent)) => weigh(account.agent(agent, today)),
         _ => Usual::Unknown,
     };
     if let Some(account) = usual {
         if here.is_abroad != Some(true) {
-            weigh(account.time(Local::of(ask.at, site.offset_minutes())));
+            weigh(account.time(local));
         }
         if let Some(country) = here.country.filter(|_| !is_relay) {
             weigh(account.country(country));
         }
         if let Some(device) = who.device {
-            weigh(account.device(device));
+            weigh(account.device(device, today));
         }
         if account.is_learnt() {
             if odd >= ODD_MIN {
@@ -433,10 +435,18 @@ fn travel(
     }
 }
 
-fn device(facts: &mut Facts<'_>, book: &Book, ask: &Ask, who: &Who<'_>, usual: Option<&Account>) {
+fn device(
+    facts: &mut Facts<'_>,
+    site: &Site,
+    book: &Book,
+    ask: &Ask,
+    who: &Who<'_>,
+    usual: Option<&Account>,
+) {
     let first = who.session.and_then(|session| session.device.as_ref()).map(|d| d.value.as_str());
     let Some(device) = who.device.or(first) else { return };
     let known = book.device_of(device);
+    let today = Local::of(ask.at, site.offset_minutes()).day;
     // Shown at the beginning and no longer: what was good of it is hearsay now.
     let is_shown = who.device.is_some();
     if is_shown {
@@ -448,7 +458,7 @@ fn device(facts: &mut Facts<'_>, book: &Book, ask: &Ask, who: &Who<'_>, usual: O
         } else if owner.is_some() {
             Some("known")
         } else {
-            match usual.map_or(Usual::Unknown, |account| account.device(device)) {
+            match usual.map_or(Usual::Unknown, |account| account.device(device, today)) {
                 Usual::Yes => Some("known"),
                 Usual::No if is_elsewhere(book, usual, known) => Some("mismatch"),
                 Usual::No => Some("new"),

@@ -192,32 +192,37 @@ impl Account {
         Usual::of(self.is_supported(self.countries.days(|c| c == country)))
     }
 
-    pub(crate) fn network(&self, network: u64) -> Usual {
-        self.known(&self.networks, NETWORKS_MAX, |known| *known == network)
+    pub(crate) fn network(&self, network: u64, today: i64) -> Usual {
+        self.known(&self.networks, NETWORKS_MAX, today, |known| *known == network)
     }
 
-    pub(crate) fn device(&self, device: &str) -> Usual {
-        self.known(&self.devices, DEVICES_MAX, |known| known == device)
+    pub(crate) fn device(&self, device: &str, today: i64) -> Usual {
+        self.known(&self.devices, DEVICES_MAX, today, |known| known == device)
     }
 
-    pub(crate) fn agent(&self, agent: u64) -> Usual {
-        self.known(&self.agents, AGENTS_MAX, |known| *known == agent)
+    pub(crate) fn agent(&self, agent: u64, today: i64) -> Usual {
+        self.known(&self.agents, AGENTS_MAX, today, |known| *known == agent)
     }
 
     pub(crate) fn devices(&self) -> impl Iterator<Item = &str> {
         self.devices.entries.iter().map(|entry| entry.value.as_str())
     }
 
+    /// What was first seen today is as new as before: one login of a thief does not make them at home.
     fn known<T: PartialEq>(
         &self,
         familiar: &Familiar<T>,
         max: usize,
+        today: i64,
         wanted: impl Fn(&T) -> bool,
     ) -> Usual {
-        if familiar.days(wanted) > 0 {
+        let is_learnt = self.is_learnt();
+        let is_old = |entry: &&Entry<T>| !is_learnt || entry.days > 1 || entry.last_day < today;
+        let mut old = familiar.entries.iter().filter(is_old).peekable();
+        let is_empty = old.peek().is_none();
+        if old.any(|entry| wanted(&entry.value)) {
             Usual::Yes
-        } else if !self.is_learnt() || familiar.entries.is_empty() || familiar.entries.len() >= max
-        {
+        } else if !is_learnt || is_empty || familiar.entries.len() >= max {
             // Nothing to compare with, or somebody who has a new one every day.
             Usual::Unknown
         } else {

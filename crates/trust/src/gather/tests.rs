@@ -391,12 +391,12 @@ fn a_device_of_somebody_else_does_not_match() {
     assert_eq!(desk.says(&own, "device_id"), "mismatch");
     desk.book.device(&laptop(at));
     assert_eq!(desk.says(&own, "device_id"), "known");
-    desk.request(at, "y", "Seoul", |event| {
+    desk.request(at - 3 * DAY, "y", "Seoul", |event| {
         event.outcome_action = Some("login".to_owned());
         event.device_uid = Some("desktop-1".to_owned());
     });
     assert_eq!(desk.says(&new, "device_id"), "new");
-    desk.request(at, "z", "Seoul", |event| {
+    desk.request(at - 3 * DAY, "z", "Seoul", |event| {
         event.outcome_action = Some("login".to_owned());
         event.device_uid = Some("laptop-7".to_owned());
     });
@@ -636,6 +636,16 @@ fn a_stolen_cookie_comes_from_elsewhere() {
     assert_eq!(desk.says(&thief, "src_ip"), "mismatch");
     assert_eq!(desk.says(&thief, "user_agent_consistent"), "false");
     assert_eq!(desk.says(&thief, "login_pattern"), "different");
+    // Whoever has the password too is not at home within the day.
+    desk.request(at + HOUR, "t", "Seoul", |event| {
+        event.outcome_action = Some("login".to_owned());
+        event.user_agent = Some("python-requests/2.32".to_owned());
+        event.src_ip = Some("192.0.2.77".to_owned());
+    });
+    assert_eq!(desk.says(&thief, "src_ip"), "mismatch");
+    assert_eq!(desk.says(&thief, "login_pattern"), "different");
+    let tomorrow = Ask { at: at + DAY, session: Some("t".to_owned()), ..thief };
+    assert_eq!(desk.says(&tomorrow, "src_ip"), "known");
     // The same network as at any other time, after a new lease.
     let owner =
         Ask { address: Some("203.0.200.1".parse().unwrap()), ..desk.ask(at + HOUR, "s", "Seoul") };
