@@ -49,7 +49,9 @@ pub async fn pass(
         return Ok(Passed::Unread(incoming));
     }
     let head = &open.exchange.request;
-    let looks_into_body = shared.enforcer.restricts_accounts(&site.config.name, received)
+    let asks_by_account = is_asked && evidence::is_sign_in(head, &site.evidence);
+    let looks_into_body = (asks_by_account
+        || shared.enforcer.restricts_accounts(&site.config.name, received))
         && evidence::wants_body(head, &site.evidence);
     let (keys, passed) = if looks_into_body {
         let body = read_login(shared, live, open, incoming).await?;

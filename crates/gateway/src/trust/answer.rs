@@ -287,6 +287,34 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        /// Whatever comes back, it is an allow only when it says so and nothing against it.
+        #[test]
+        fn no_answer_allows_that_does_not_say_so(
+            mut bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40),
+            at in 0usize..200,
+            permit: bool,
+            word in "(allow|allow_monitor|step_up|deny|suspend|isolate|[a-z_]{1,8})",
+            id in "(read_only|step_up_mfa|session_isolate|session_terminate|throttle|[a-z_]{1,8})",
+        ) {
+            let all: Obligations = Obligation::ALL.into_iter().collect();
+            let text = format!(r#"{{"decision":{permit},"context":{{"decisions":["{word}"],"obligations":[{{"id":"{id}"}}]}}}}"#);
+            let refuses = !permit || REFUSING.contains(&word.as_str());
+            let stops = ["step_up_mfa", "session_isolate", "session_terminate"].contains(&id.as_str());
+            if let Ok(decision) = read(text.as_bytes(), all, || "x".into()) {
+                proptest::prop_assert_eq!(decision.ruling == Ruling::Allow, !refuses && !stops);
+                proptest::prop_assert!(Obligation::of_id(&id).is_some());
+            }
+            // The same, damaged: anything but a panic.
+            let mut damaged = text.into_bytes();
+            let at = at.min(damaged.len());
+            let rest = damaged.split_off(at);
+            damaged.append(&mut bytes);
+            damaged.extend_from_slice(rest.get(1..).unwrap_or_default());
+            let _ = read(&damaged, all, || "x".into());
+        }
+    }
+
     #[test]
     fn an_answer_is_kept_for_its_time_and_no_longer() {
         let ttl = |context: &str| {

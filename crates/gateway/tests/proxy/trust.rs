@@ -155,6 +155,27 @@ async fn who_is_not_trusted_is_told_so_in_their_language() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_login_is_asked_about_with_the_account_it_tries() {
+    let pdp = Pdp::start(|asked| match &asked["subject"]["properties"]["account"] {
+        Value::String(account) if account == "lee" => deny(),
+        _ => allow(),
+    })
+    .await;
+    let gateway = start(&pdp, "{}").await;
+    let login = async |user: &str| {
+        let json = format!("{{\"user\":\"{user}\",\"pw\":\"x\"}}");
+        let request = format!(
+            "POST /signin HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\nCookie: sid=s1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}",
+            json.len()
+        );
+        status(&gateway.send(request.as_bytes()).await)
+    };
+    assert_eq!(login("kim").await, 200);
+    assert_eq!(login("lee").await, 403);
+    assert_eq!(gateway.app.requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_may_only_read_cannot_write() {
     let pdp =
         Pdp::start(|_| answer(true, json!({"ttl_secs": 60, "obligations": [{"id": "read_only"}]})))

@@ -209,7 +209,8 @@ pub fn config(pdp: &Pdp, app: &App, trust: &str) -> Config {
     step_up: {{url: /verify, mfa_method: otp}}
     routes:
       - {{match: 'POST /verify', action: step-up}}
-      - {{match: 'POST /login', action: login, account: ['query:user']}}"
+      - {{match: 'POST /login', action: login, account: ['query:user']}}
+      - {{match: 'POST /signin', action: login, account: ['json:user']}}"
     );
     let token = pdp.dir.path().join("token");
     let top = format!("server: {{url: 'http://{}', token_file: '{}'}}", pdp.addr, token.display());
@@ -275,6 +276,10 @@ impl App {
                 let mut space = [0u8; 65_536];
                 while let Ok(1..) = socket.read(&mut space).await {}
                 return;
+            }
+            let length = head.lines().find_map(|l| l.strip_prefix("content-length: "));
+            for _ in 0..length.map_or(0, |length| length.parse().unwrap()) {
+                let Ok(_) = socket.read_u8().await else { return };
             }
             let (method, target) = head.split_once(' ').unwrap();
             let path = target.split([' ', '?']).next().unwrap();
