@@ -2,9 +2,11 @@
 
 use crate::config::Config;
 use crate::handle::PipelineHandle;
+use crate::identity::guard::KnownTokens;
 use crate::identity::password::Passwords;
 use crate::ledgers::Ledgers;
 use crate::problem::Problem;
+use crate::ssf::Issuer;
 use crate::trust::Desks;
 use schema::TenantId;
 use std::collections::HashMap;
@@ -22,7 +24,10 @@ pub struct App {
     pub pipeline: PipelineHandle,
     /// Where accesses are judged.
     pub desks: Desks,
+    /// Whose security events are believed.
+    pub issuers: Arc<Vec<Issuer>>,
     pub passwords: Passwords,
+    pub known_tokens: KnownTokens,
     pub config: Arc<Config>,
     pub counters: Arc<Counters>,
     /// Requests at once.

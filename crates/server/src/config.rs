@@ -45,6 +45,24 @@ pub struct TrustConfig {
     pub front: FrontConfig,
     /// Envoy's external authorization; no listener unless it is here.
     pub ext_authz: Option<ExtAuthzConfig>,
+    /// Who may push security events (CAEP), and for which tenant.
+    pub signal_issuers: Vec<SsfIssuer>,
+}
+
+/// A system whose security event tokens a tenant believes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SsfIssuer {
+    /// The token's `iss`.
+    pub issuer: String,
+    /// What its `aud` must name.
+    pub audience: String,
+    pub tenant: TenantId,
+    /// Its public keys (RFC 7517): a file, or here.
+    #[serde(default)]
+    pub jwks_file: Option<PathBuf>,
+    #[serde(default)]
+    pub jwks: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

@@ -29,6 +29,7 @@ use crate::trust::Desks;
 use app::{App, Counters, Sources};
 use config::ExtAuthzConfig;
 use handle::{PipelineHandle, Unjudged, now};
+use identity::guard::KnownTokens;
 use identity::owner::ensure_owner;
 use identity::password::Passwords;
 use ledgers::{Ledgers, LedgersError};
@@ -75,6 +76,8 @@ pub enum StartError {
         "syslog listener `{listener}` is for tenant `{tenant}`, which does not exist: make it with `POST /api/v1/tenants` first"
     )]
     NoTenant { listener: String, tenant: String },
+    #[error("cannot read the keys of who may push signals: {0}: check `trust.signal_issuers`")]
+    Signals(String),
     #[error("cannot start: {0}")]
     Problem(Problem),
 }
@@ -115,7 +118,7 @@ impl RunningServer {
                 tracing::error!(%error, "a task of the server did not end well");
             }
         }
-        if let Err(problem) = self.app.desks.writer().flush().await {
+        if let Err(problem) = self.app.desks.writer().end().await {
             tracing::error!(%problem, "the last decisions could not be recorded");
         }
         // What the last requests left, now that there are no more.
@@ -179,6 +182,7 @@ pub async fn start_with(
             });
         }
     }
+    let issuers = ssf::issuers(&config.trust.signal_issuers).map_err(StartError::Signals)?;
     let desks = Desks::new(meta.clone(), ledgers.clone());
     let pipeline = build(&store, &meta, &ledgers, &desks)?;
     let (end, ending) = watch::channel(false);
@@ -188,7 +192,9 @@ pub async fn start_with(
         ledgers: ledgers.clone(),
         pipeline,
         desks,
+        issuers: Arc::new(issuers),
         passwords,
+        known_tokens: KnownTokens::default(),
         requests: Arc::new(Semaphore::new(config.limits.requests_max)),
         config: Arc::new(config),
         counters: Arc::<Counters>::default(),

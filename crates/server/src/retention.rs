@@ -12,6 +12,10 @@ use store::meta::{RetentionDays, Tenant};
 
 /// Days go as a whole, so looking more often finds nothing more.
 const EVERY: Duration = Duration::from_secs(3600);
+/// Records of trust decisions: this long, and as many of the newest of each tenant (about 4 KiB
+/// each). Their leaves stay in the ledger.
+const DECISIONS_KEPT_MS: i64 = 90 * 24 * 3600 * 1000;
+const DECISIONS_KEPT: usize = 100_000;
 /// The first look waits until the start is over.
 const FIRST: Duration = Duration::from_secs(60);
 
@@ -34,6 +38,17 @@ pub async fn run(app: App) {
 /// Deletes what is due at `now` in every tenant that limits its retention, and attests it.
 pub async fn apply(app: &App, now: Timestamp) -> Result<(), Problem> {
     let tenants = app.meta.blocking(|meta| meta.read(|read| read.tenants())).await?;
+    let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id.clone()).collect();
+    app.meta
+        .blocking(move |meta| {
+            meta.write(|tx| {
+                for tenant in &ids {
+                    tx.forget_trust_decisions(tenant, now - DECISIONS_KEPT_MS, DECISIONS_KEPT)?;
+                }
+                tx.forget_seen_tokens(now - crate::ssf::SEEN_KEPT_MS)
+            })
+        })
+        .await?;
     for tenant in tenants.into_iter().filter(|t| t.retention != RetentionDays::default()) {
         apply_to(app, tenant, now).await?;
     }

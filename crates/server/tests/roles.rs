@@ -27,6 +27,8 @@ fn filled(path: &str) -> String {
         .replace("{entity}", "account:nobody")
         .replace("{version}", "999")
         .replace("{index}", "999999")
+        .replace("{register}", "devices")
+        .replace("{entry}", "nothing")
 }
 
 #[tokio::test(flavor = "multi_thread")]

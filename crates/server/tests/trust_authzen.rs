@@ -85,7 +85,7 @@ async fn trust_alice_and_bob_eight_decisions() {
         again["context"] = json!({ "time": "2025-06-27T18:03-07:00", "ip": "192.168.1.1" });
         let again = house.post(EVALUATION, &pep, again).await;
         assert_eq!(decided(&again), decision);
-        assert_eq!(again.json()["context"]["notes"], json!(["context-time-unreadable"]));
+        assert_eq!(again.json()["context"]["notes"], json!(["context-time-skewed"]));
     }
     // §2.2.8, §2.2.9
     let mut odd =
@@ -291,7 +291,6 @@ async fn trust_hostile_input_is_refused_with_a_problem_and_never_allowed() {
             whole.replace(r#"{"id":"alice","type":"user"}"#, r#"["user","alice"]"#).into_bytes(),
         ),
         ("deep", whole.replacen('{', &format!(r#"{{"context":{deep},"#), 1).into_bytes()),
-        ("deep and unknown", whole.replacen('{', &format!(r#"{{"x":{deep},"#), 1).into_bytes()),
         ("not UTF-8", [whole.as_bytes(), &[0xff]].concat()),
         ("two bodies", whole.repeat(2).into_bytes()),
     ] {
@@ -305,7 +304,11 @@ async fn trust_hostile_input_is_refused_with_a_problem_and_never_allowed() {
     let answer = house.send("POST", EVALUATION, &pep, &media, huge).await;
     assert_eq!((answer.status, answer.code().as_str()), (413, "body-too-large"));
 
-    // A clock that is off is noted, and ours judges.
+    // A clock that is off or unreadable is noted, and ours judges.
+    let mut odd = asks("bob", "write", "record-1");
+    odd["context"] = json!({ "time": "yesterday" });
+    let answer = house.post(EVALUATION, &pep, odd).await.ok().json();
+    assert_eq!(answer["context"]["notes"], json!(["context-time-unreadable"]));
     let mut skewed = asks("bob", "write", "record-1");
     skewed["context"] = json!({ "time": "2019-01-01T00:00:00Z" });
     let answer = house.post(EVALUATION, &pep, skewed).await.ok().json();

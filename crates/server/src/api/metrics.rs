@@ -72,6 +72,16 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     for (tenant, total) in dropped {
         let _ = writeln!(text, "plura_events_dropped_total{{tenant=\"{tenant}\"}} {total}");
     }
+    let (permitted, refused, sessions) = app.desks.figures();
+    let written = app.desks.writer().written();
+    for (name, kind, help, value) in [
+        ("plura_trust_permitted_total", "counter", "Accesses permitted.", permitted),
+        ("plura_trust_refused_total", "counter", "Accesses refused.", refused),
+        ("plura_trust_records_total", "counter", "Decisions recorded.", written),
+        ("plura_trust_sessions", "gauge", "Sessions remembered.", sessions),
+    ] {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    }
     let mut response = text.into_response();
     let media = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, media);

@@ -17,6 +17,7 @@ mod login;
 mod metrics;
 pub mod openapi;
 mod policies;
+mod ssf;
 mod tenants;
 mod tokens;
 mod trust;
@@ -103,6 +104,7 @@ pub fn router(app: App) -> Router {
         .route("/access/v1/search/resource", post(authzen::resources))
         .route("/access/v1/search/action", post(authzen::actions))
         .route("/api/v1/trust/forward-auth", get(forward_auth::forward_auth))
+        .route("/api/v1/ssf/events", post(ssf::push))
         .route("/api/v1/trust/policy", get(trust::policy).put(trust::put_policy))
         .route("/api/v1/trust/policy/versions", get(trust::policy_history))
         .route("/api/v1/trust/site", get(trust::site).put(trust::put_site))

@@ -2,7 +2,7 @@
 
 use super::{
     actions, audit, authzen, entities, events, export, findings, forward_auth, gateway, health,
-    incidents, intake, login, metrics, policies, tenants, tokens, trust, users,
+    incidents, intake, login, metrics, policies, ssf, tenants, tokens, trust, users,
 };
 use crate::identity::guard::COOKIE;
 use crate::problem::Problem;
@@ -38,7 +38,7 @@ use utoipa::{Modify, OpenApi};
         intake::events, intake::logs,
         gateway::restrictions, gateway::applied, gateway::loss,
         authzen::configuration, authzen::evaluation, authzen::evaluations,
-        authzen::subjects, authzen::resources, authzen::actions, forward_auth::forward_auth,
+        authzen::subjects, authzen::resources, authzen::actions, forward_auth::forward_auth, ssf::push,
         trust::policy, trust::put_policy, trust::policy_history, trust::site, trust::put_site,
         trust::entries, trust::put_entry, trust::remove_entry,
         trust::decisions, trust::decision, trust::session,

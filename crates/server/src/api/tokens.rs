@@ -34,9 +34,9 @@ pub struct TokenView {
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     pub name: String,
-    /// Any of `intake`, `gateway`, `query`, `act`, `audit`, `reveal`, `metrics`, `admin`.
+    /// Any of `intake`, `gateway`, `query`, `act`, `audit`, `reveal`, `metrics`, `admin`, `decide`, `signals`.
     pub scopes: Vec<String>,
-    /// Days until it expires. Only `intake` and `gateway` tokens may do without.
+    /// Days until it expires. Only `intake`, `gateway`, `decide` and `signals` tokens may do without.
     #[serde(default)]
     pub expires_days: Option<u32>,
 }
@@ -91,8 +91,9 @@ pub async fn create(
     let mut scopes = Vec::new();
     for text in &body.scopes {
         let scope = Scope::parse(text).ok_or_else(|| {
-            Problem::bad_request("scope-unknown", format!("`{text}` is not a scope"))
-                .hint("use intake, gateway, query, act, audit, reveal, metrics or admin")
+            Problem::bad_request("scope-unknown", format!("`{text}` is not a scope")).hint(
+                "use intake, gateway, query, act, audit, reveal, metrics, admin, decide or signals",
+            )
         })?;
         if !scope.is_for_machines() && !caller.rights.covers(scope.rights()) {
             return Err(Problem::new(

@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use schema::{Actor, Digest, TenantId, Timestamp, sha256};
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::meta::{Meta, Role, Session, Token, User};
 use uuid::Uuid;
 
@@ -32,6 +34,77 @@ const TOUCH_EVERY_MS: i64 = 60_000;
 
 /// Routes open to somebody who still has to choose a password.
 const BEFORE_PASSWORD: [&str; 3] = ["/api/v1/me", "/api/v1/password", "/api/v1/logout"];
+
+/// Routes whose writes change who may do what.
+const IDENTITY: [&str; 3] = ["/api/v1/tokens", "/api/v1/users", "/api/v1/tenant"];
+
+/// How long a token that was just looked up is taken for what it was. An enforcement point asks
+/// thousands of times a second with the same one; whatever people change about tokens and users
+/// here makes all of them be looked up again at once.
+const KNOWN_MS: i64 = 1_000;
+
+/// Tokens remembered; more than an installation has enforcement points.
+const KNOWN_MAX: usize = 1_024;
+
+/// Tokens that were looked up within the last second.
+#[derive(Clone, Default)]
+pub struct KnownTokens(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// Grows when everything is forgotten: what was looked up before is not kept after.
+    generation: u64,
+    tokens: HashMap<String, (Digest, Principal, Timestamp)>,
+}
+
+impl KnownTokens {
+    /// Something about tokens, users or roles changed.
+    pub fn forget(&self) {
+        let mut known = self.lock();
+        known.generation += 1;
+        known.tokens.clear();
+    }
+
+    fn generation(&self) -> u64 {
+        self.lock().generation
+    }
+
+    fn find(
+        &self,
+        prefix: &str,
+        digest: &Digest,
+        asked: Option<&TenantId>,
+        now: Timestamp,
+    ) -> Option<Principal> {
+        let known = self.lock();
+        let (of, principal, looked_up) = known.tokens.get(prefix)?;
+        let is_fresh = (0..KNOWN_MS).contains(&(now - looked_up));
+        let is_asked = asked.is_none_or(|asked| *asked == principal.tenant);
+        (is_fresh && is_asked && is_same(&of.0, &digest.0)).then(|| principal.clone())
+    }
+
+    fn keep(
+        &self,
+        prefix: String,
+        digest: Digest,
+        principal: &Principal,
+        now: Timestamp,
+        generation: u64,
+    ) {
+        let mut known = self.lock();
+        if known.generation != generation {
+            return;
+        }
+        if known.tokens.len() >= KNOWN_MAX {
+            known.tokens.clear();
+        }
+        known.tokens.insert(prefix, (digest, principal.clone(), now));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The other end of the connection.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +184,11 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
         Ok(None) => next.run(request).await,
         Ok(Some(principal)) => {
             request.extensions_mut().insert(principal);
-            next.run(request).await
+            let response = next.run(request).await;
+            if method != Method::GET && IDENTITY.iter().any(|of| path.starts_with(of)) {
+                app.known_tokens.forget();
+            }
+            response
         }
         Err(problem) => {
             discard(request).await;
@@ -174,11 +251,18 @@ async fn authenticate(
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .and_then(|(_, token)| parse_token(token.trim()))
             .ok_or_else(unauthenticated)?;
-        let prefix = prefix.to_owned();
-        return app
+        let time = now();
+        if let Some(known) = app.known_tokens.find(prefix, &digest, asked.as_ref(), time) {
+            return Ok(known);
+        }
+        let (prefix, generation) = (prefix.to_owned(), app.known_tokens.generation());
+        let name = prefix.clone();
+        let principal = app
             .meta
-            .blocking_problem(move |meta| by_token(meta, &prefix, &digest, asked, now()))
-            .await;
+            .blocking_problem(move |meta| by_token(meta, &prefix, &digest, asked, time))
+            .await?;
+        app.known_tokens.keep(name, digest, &principal, time, generation);
+        return Ok(principal);
     }
     let id = cookie(headers).ok_or_else(unauthenticated)?;
     let csrf = csrf_of(id);

@@ -2,9 +2,10 @@
 
 use super::desk::{Desk, Rules};
 use super::evidence::Evidence;
-use super::register::{Entry, REGISTERS};
+use super::register::{Entry, REGISTERS, SIGNALS};
 use crate::handle::now;
 use crate::problem::Problem;
+use crate::ssf::signal::Signal;
 use schema::{Diagnostic, TenantId};
 use std::sync::{Arc, OnceLock};
 use store::meta::{Meta, TrustText};
@@ -89,6 +90,14 @@ pub(super) fn desk(meta: &Meta, tenant: &TenantId) -> Result<Desk, Problem> {
                     tracing::warn!(%tenant, register = name, entry = entry.id, %problem, "entry unusable");
                 }
             }
+        }
+    }
+    for entry in meta.read(|read| read.trust_entries(tenant, SIGNALS, None, ENTRIES_MAX))? {
+        match serde_json::from_str::<Signal>(entry.doc.get()) {
+            Ok(signal) => {
+                signal.enter(&mut evidence.book);
+            }
+            Err(error) => tracing::warn!(%tenant, entry = entry.id, %error, "signal unusable"),
         }
     }
     Ok(Desk::new(tenant.clone(), rules, evidence, now()))

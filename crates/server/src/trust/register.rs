@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 pub const DEVICES: &str = "devices";
 pub const TRIPS: &str = "trips";
 pub const INVITATIONS: &str = "invitations";
+/// What other systems told, kept beside the registers; nobody edits it by hand.
+pub const SIGNALS: &str = "signals";
 pub const REGISTERS: [&str; 3] = [DEVICES, TRIPS, INVITATIONS];
 
 /// Somebody let a guest in.

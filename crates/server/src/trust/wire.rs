@@ -536,7 +536,8 @@ mod tests {
         let at = |text: &str| Context { time: Some(text.into()), ..Context::default() };
         assert_eq!(at("2026-11-22T08:04:59Z").time_fault(now), None);
         assert_eq!(at("2026-11-22T07:54:59Z").time_fault(now), Some("context-time-skewed"));
-        assert_eq!(at("2025-06-27T18:03-07:00").time_fault(now), Some("context-time-unreadable"));
+        assert_eq!(at("2025-06-27T18:03-07:00").time_fault(now), Some("context-time-skewed"));
+        assert_eq!(at("yesterday").time_fault(now), Some("context-time-unreadable"));
         assert_eq!(Context::default().time_fault(now), None);
     }
 }

@@ -30,6 +30,7 @@ pub struct Writer {
 enum Item {
     Record(TenantId, Box<Record>),
     Flush(oneshot::Sender<()>),
+    End(oneshot::Sender<()>),
 }
 
 impl Writer {
@@ -53,6 +54,13 @@ impl Writer {
         wait.await.map_err(|_| ended())
     }
 
+    /// As [`Writer::flush`], and nothing is taken any more: metadata and ledgers are let go of.
+    pub async fn end(&self) -> Result<(), Problem> {
+        let (done, wait) = oneshot::channel();
+        self.items.send(Item::End(done)).await.map_err(|_| ended())?;
+        wait.await.map_err(|_| ended())
+    }
+
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
@@ -69,10 +77,11 @@ async fn run(
     written: Arc<AtomicU64>,
 ) {
     while let Some(first) = waiting.recv().await {
-        let (mut batch, mut flushes) = (Vec::new(), Vec::new());
+        let (mut batch, mut flushes, mut end) = (Vec::new(), Vec::new(), None);
         let mut take = |item: Item, batch: &mut Vec<(TenantId, Box<Record>)>| match item {
             Item::Record(tenant, record) => batch.push((tenant, record)),
             Item::Flush(done) => flushes.push(done),
+            Item::End(done) => end = Some(done),
         };
         take(first, &mut batch);
         let deadline = tokio::time::Instant::now() + BATCH_WAIT;
@@ -117,6 +126,11 @@ async fn run(
         for done in flushes {
             // Whoever no longer waits needs no answer.
             let _ = done.send(());
+        }
+        if let Some(done) = end {
+            drop((meta, ledgers));
+            let _ = done.send(());
+            return;
         }
     }
 }
