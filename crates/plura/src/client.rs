@@ -88,6 +88,10 @@ impl Client {
         parse(&self.send("POST", path, Body::Json(body))?)
     }
 
+    pub fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        parse(&self.send("PUT", path, Body::Json(body))?)
+    }
+
     pub fn send(&self, method: &str, path: &str, body: Body<'_>) -> Result<Vec<u8>, Failure> {
         let mut request = http::Request::builder()
             .method(method)

@@ -57,6 +57,9 @@ enum Command {
     /// Replay stories through the real engines and compare with what is expected
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
+    /// Check, try and compare trust policies: how an access is scored, and why
+    #[command(subcommand)]
+    Trust(commands::trust::TrustCommand),
     /// Check a ledger folder or an evidence package, offline
     Verify(commands::verify::VerifyArgs),
     /// Look for what is wrong on this machine and say what to do
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Command::Incident(command) => commands::incident::run(&context, command),
         Command::Action(command) => commands::action::run(&context, command),
         Command::Scenario(command) => scenario::run(&context, command),
+        Command::Trust(command) => commands::trust::run(&context, command),
         Command::Verify(args) => commands::verify::run(&context, &args),
         Command::Doctor(args) => commands::doctor::run(&context, &args),
         Command::Token(command) => commands::token::run(&context, command),

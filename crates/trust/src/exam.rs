@@ -212,6 +212,31 @@ fn row(policy: &Policy, case: &Case, profile: Option<usize>) -> Row {
     }
 }
 
+/// The exam as the table of docs/trust.md.
+pub fn markdown(exam: &Exam) -> String {
+    let mut lines = vec![
+        "| case | what happens | profile | expected | score | interval | decision |".to_owned(),
+        "|---|---|---|---|---|---|---|".to_owned(),
+    ];
+    for row in &exam.cases {
+        let [low, high] = row.expected;
+        lines.push(format!(
+            "| {} | {} | {} | {:.0}–{:.0} | {}{} | {:.0}–{:.0} | {} |",
+            row.id,
+            row.title_en.replace('|', "/"),
+            row.profile,
+            low.to_f64(),
+            high.to_f64(),
+            row.score,
+            if row.passed { "" } else { " **missed**" },
+            row.low.to_f64(),
+            row.high.to_f64(),
+            row.decisions.join(", "),
+        ));
+    }
+    lines.join("\n")
+}
+
 /// Obligations that the policy's own `contradictions` forbid beside the decision.
 pub fn contradictions(policy: &Policy, state: &crate::State, decision: &Decision) -> Vec<String> {
     policy

@@ -8,6 +8,9 @@
 mod compile;
 mod syntax;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use compile::{Scope, compile, names};
 
 /// Bytes of one condition.

@@ -12,6 +12,8 @@ mod gather;
 mod policy;
 mod reading;
 mod site;
+pub mod soundness;
+pub mod vary;
 mod vocabulary;
 mod yaml;
 

@@ -294,6 +294,22 @@ impl Policy {
             .collect()
     }
 
+    /// The decision's reasons as sentences, gravest first.
+    pub fn sentences(&self, decision: &Decision, language: Language) -> Vec<String> {
+        let words = |code: &str| self.text(code, language).unwrap_or(code).to_owned();
+        decision
+            .reasons
+            .iter()
+            .map(|reason| {
+                let mut sentence = words(&reason.code);
+                for (name, value) in &reason.parameters {
+                    sentence = sentence.replace(&format!("{{{name}}}"), &words(value));
+                }
+                sentence
+            })
+            .collect()
+    }
+
     /// Obligations that must not stand beside this decision on this state.
     pub(crate) fn contradicted(&self, state: &State, decision: &Decision) -> Vec<Arc<str>> {
         let derived = self.derive(state, false);

@@ -79,7 +79,6 @@ impl Signal {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn show(&self, value: i64) -> Option<Value> {
         let index = usize::try_from(value).ok();
         match &self.kind {

@@ -8,6 +8,7 @@ pub mod incident;
 pub mod query;
 pub mod run;
 pub mod token;
+pub mod trust;
 pub mod verify;
 
 use crate::client::Client;

@@ -25,12 +25,26 @@ use store::meta::{IncidentFilter, Mode};
 use tokio::sync::mpsc;
 
 /// Stories of the demo, how much faster than told they play, and after how many seconds they begin.
-const STORIES: [(&str, f64, u64); 4] = [
+const STORIES: [(&str, f64, u64); 5] = [
     ("llm-api-key-theft", 20.0, 2),
+    ("session-theft-inside", 20.0, 4),
     ("credential-stuffing-to-takeover", 24.0, 6),
     ("webshell-to-reverse-shell", 12.0, 10),
     ("l7-flood", 6.0, 16),
 ];
+
+/// What the demo's tenant knows of itself: where its employees are, and what they may.
+const TRUST_SITE: &str = "\
+networks:
+  - {cidr: 10.20.0.0/16, network_type: corporate, src_ip_class: enterprise_isp}
+reputation:
+  - {cidr: 10.20.0.0/16, ip_rep: safe}
+countries: {home: [KR]}
+resources:
+  - {name: the order book, type: route, id: \"staff/*\", sensitivity: medium}
+grants:
+  - {subjects: [\"user199?\"], actions: [GET, POST], resources: [\"route:staff/*\"]}
+";
 
 /// How long the demo's tokens live: longer than any demo.
 const TOKEN_DAYS: u32 = 30;
@@ -120,6 +134,10 @@ async fn demo(args: &DemoArgs) -> Result<(), Failure> {
     )
     .map_err(problem)?;
     server.app.ledgers.wake();
+    let setup_token =
+        local::issue_token(&server.app.meta, &tenant, "demo setup", &[Scope::Admin], 1)
+            .map_err(problem)?;
+    put_trust_site(&server, &setup_token).await?;
 
     let shop = upstream::serve(Shop::new(began.elapsed().as_nanos() as u64))
         .await
@@ -236,6 +254,7 @@ fn ordinary_life() -> Script {
         traffic: crate::scenario::Traffic {
             shoppers: 90,
             visits_per_day: 2.5,
+            staff: 8,
             api_customers: vec![0, 1, 2, 3, 4, 5],
             calls_per_hour: 14.0,
             // Something should be seen to happen while one watches.
@@ -305,6 +324,7 @@ fn start_gateway(
     private_file(&folder.join("key"), key.reveal()).map_err(cannot)?;
     let sites: String = SITES
         .replace("http://127.0.0.1:9000", &format!("http://{shop}"))
+        .replace("- name: staff\n", "- name: staff\n  trust: { unavailable: deny }\n")
         .lines()
         .map(|line| format!("  {line}\n"))
         .collect();
@@ -365,7 +385,9 @@ fn greet(server: &RunningServer, gateway: SocketAddr, profile_file: &Path, learn
     say("");
     say(&format!("  server    https://{}   (API: /api/openapi.json)", server.address));
     say(&format!("  log in    user `owner`, one-time password `{password}`"));
-    say(&format!("  gateway   http://{gateway}   in front of shop.example and api.example"));
+    say(&format!(
+        "  gateway   http://{gateway}   in front of shop.example, api.example and staff.example"
+    ));
     if profile::path().is_ok_and(|usual| usual != profile_file) {
         say(&format!("  terminal  export PLURA_PROFILE={}", profile_file.display()));
     }
@@ -380,6 +402,19 @@ fn greet(server: &RunningServer, gateway: SocketAddr, profile_file: &Path, learn
         api_key(2)
     ));
     say("");
+}
+
+/// Tells the server what the tenant knows of itself, as an administrator would.
+async fn put_trust_site(server: &RunningServer, token: &Secret) -> Result<(), Failure> {
+    let certificate = server.app.config.data.join("tls/server.pem");
+    let (base, token) = (format!("https://{}", server.address), token.clone());
+    tokio::task::spawn_blocking(move || {
+        let client = crate::client::Client::with(&base, token.reveal(), Some(&certificate), None)?;
+        let body = serde_json::json!({ "text": TRUST_SITE, "reason": "the demo's own site" });
+        client.put("/api/v1/trust/site", &body).map(drop)
+    })
+    .await
+    .map_err(|error| Failure::input(error.to_string()))?
 }
 
 async fn ship_logs(

@@ -50,6 +50,9 @@ pub struct Traffic {
     pub shoppers: u32,
     #[serde(default = "two")]
     pub visits_per_day: f64,
+    /// This many employees, from `user1990`, work in shifts around the clock at `staff.example`.
+    #[serde(default)]
+    pub staff: u32,
     /// These customers call the model API, each in its own rhythm.
     #[serde(default)]
     pub api_customers: Vec<u32>,

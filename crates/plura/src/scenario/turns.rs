@@ -186,6 +186,12 @@ fn encode(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
+/// Employees are the last accounts, from this one on.
+const STAFF_FIRST: u32 = 1_990;
+const STAFF_MAX: u32 = 10;
+/// Someone sits down at the desk this often, at any hour: the desk works in shifts.
+const STAFF_TURNS_HOURLY: f64 = 0.4;
+
 const BROWSERS: [&str; 4] = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0 Safari/537.36",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1 Version/19.0 Mobile Safari/604.1",
@@ -219,6 +225,14 @@ fn ordinary_life(script: &Script, zero: Timestamp, turns: &mut Vec<Turn>) {
             let number = chance.below(u64::from(account_count())) as u32;
             let offset = chance.below((peak.until.0 - peak.from.0).max(1) as u64) as i64;
             visit(number, &mut chance, zero + peak.from.0 + offset, turns);
+        }
+    }
+    for number in 0..traffic.staff.min(STAFF_MAX) {
+        let mut chance = Chance(script.seed.wrapping_mul(173).wrapping_add(u64::from(number)));
+        let mut time = from;
+        while let Some(next) = next_time(&mut chance, time, until, STAFF_TURNS_HOURLY, |_| 1.0) {
+            desk_turn(number, &mut chance, next, turns);
+            time = next + 10 * 60_000;
         }
     }
     for customer in &traffic.api_customers {
@@ -332,6 +346,39 @@ fn visit(number: u32, chance: &mut Chance, start: Timestamp, turns: &mut Vec<Tur
     if chance.below(2) == 0 {
         say(turns, chance, "POST", "/logout".into(), Some(String::new()));
     }
+}
+
+/// An employee logs in and looks orders up for customers who ask.
+fn desk_turn(number: u32, chance: &mut Chance, start: Timestamp, turns: &mut Vec<Turn>) {
+    let Some(employee) = account(STAFF_FIRST + number) else { return };
+    let jar = format!("desk-{number}-{start}");
+    let mut time = start;
+    let mut say = |chance: &mut Chance, method: &str, path: String, form: Option<String>| {
+        let mut headers =
+            vec![("user-agent".to_owned(), BROWSERS.first().copied().unwrap_or("-").to_owned())];
+        if form.is_some() {
+            headers.push(("content-type".into(), "application/x-www-form-urlencoded".into()));
+        }
+        let request = Request {
+            method: method.into(),
+            host: "staff.example".into(),
+            path,
+            query: None,
+            headers,
+            body: form.unwrap_or_default().into_bytes(),
+        };
+        let from = format!("10.20.4.{}", 10 + number);
+        let said = Said { label: "staff".into(), from, jar: Some(jar.clone()), request };
+        turns.push(Turn { time, what: What::Request(Box::new(said)) });
+        time += 3_000 + chance.below(30_000) as i64;
+    };
+    let form = format!("username={}&password={}", employee.name, encode(&employee.password));
+    say(chance, "POST", "/login".into(), Some(form));
+    for _ in 0..3 + chance.below(7) {
+        let order = 10_000 + chance.below(6_000);
+        say(chance, "GET", format!("/api/orders/{order}"), None);
+    }
+    say(chance, "POST", "/logout".into(), Some(String::new()));
 }
 
 fn call(customer: u32, chance: &mut Chance, time: Timestamp, turns: &mut Vec<Turn>) {
