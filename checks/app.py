@@ -68,10 +68,11 @@ class App(BaseHTTPRequestHandler):
         data = self.body()
         path = urlsplit(self.path).path
         if path == "/login":
-            # The password is right when it begins with `right-`.
+            # The password is right when it begins with `right-`; `remember` names the session to begin.
             form = parse_qs(data.decode("utf-8", "replace"))
             if form.get("password", [""])[0].startswith("right-"):
-                self.json(200, {"ok": True})
+                sid = form.get("remember", [""])[0]
+                self.json(200, {"ok": True}, [("Set-Cookie", f"sid={sid}; HttpOnly")] if sid else [])
             else:
                 self.json(401, {"error": "bad_password"})
             return

@@ -135,9 +135,10 @@ class Api:
         self.token = None
 
     def call(self, method, path, body=None, headers=None, token=None, timeout=70):
-        """(status, headers, bytes). A connection the server closed meanwhile is tried once more."""
+        """(status, headers, bytes). A connection the server closed meanwhile is tried once more.
+        `token`: "" for none."""
         send = {"Accept": "application/json"}
-        token = token or self.token
+        token = self.token if token is None else token
         if token:
             send["Authorization"] = f"Bearer {token}"
         if isinstance(body, (dict, list)):
@@ -374,21 +375,22 @@ class Rig:
         session = {"Cookie": cookie, "Plura-Csrf": json.loads(data)["csrf"]}
         self.api.json("POST", "/api/v1/password", {"current": once, "new": PASSWORD}, session)
 
-        def token(name, scopes, days):
-            body = {"name": name, "scopes": scopes}
-            if days:
-                body["expires_days"] = days
-            return self.api.json("POST", "/api/v1/tokens", body, session)["token"]
-
+        self.session = session
         self.edge.mkdir(exist_ok=True)
-        self.intake_token = token("gateway", ["gateway", "intake"], None)
-        self.api.token = token("checks", ["query", "act", "audit", "reveal", "admin", "intake"], 2)
+        self.intake_token = self.make_token("gateway", ["gateway", "intake"])
+        self.api.token = self.make_token("checks", ["query", "act", "audit", "reveal", "admin", "intake"], 2)
         if mode != "observe":
             self.api.json("PATCH", "/api/v1/tenant", {"mode": mode, "reason": "check"}, session)
-        self.session = session
         secret_file(self.folder / "cli-token", self.api.token)
         self.cli("config", "set", "--server", self.base, "--token-file", self.folder / "cli-token",
                  "--ca-file", self.ca_file)
+
+    def make_token(self, name, scopes, days=None, tenant="default"):
+        body = {"name": name, "scopes": scopes}
+        if days:
+            body["expires_days"] = days
+        headers = {**self.session, "Plura-Tenant": tenant}
+        return self.api.json("POST", "/api/v1/tokens", body, headers, token="")["token"]
 
     def cli(self, *args, expect=(0,), timeout=120):
         """Runs `plura …`; (exit code, standard output, standard error)."""
