@@ -47,6 +47,26 @@ pub struct TrustConfig {
     pub ext_authz: Option<ExtAuthzConfig>,
     /// Who may push security events (CAEP), and for which tenant.
     pub signal_issuers: Vec<SsfIssuer>,
+    /// Who is told of revoked sessions and changed risk. Nothing leaves unless somebody is listed.
+    pub signal_receivers: Vec<SsfReceiver>,
+}
+
+/// A system that takes our security event tokens (RFC 8935).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SsfReceiver {
+    /// Whose signals.
+    pub tenant: TenantId,
+    /// Over https.
+    pub url: String,
+    /// Who its certificate has to be signed by (PEM).
+    pub ca_file: PathBuf,
+    /// A bearer token, when it asks for one; read anew at every try.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// The tokens' `iss` and `aud`.
+    pub issuer: String,
+    pub audience: String,
 }
 
 /// A system whose security event tokens a tenant believes.

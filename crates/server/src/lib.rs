@@ -25,6 +25,7 @@ pub mod trust;
 
 pub use config::Config;
 
+use crate::ssf::transmit::Transmitter;
 use crate::trust::Desks;
 use app::{App, Counters, Sources};
 use config::ExtAuthzConfig;
@@ -76,7 +77,9 @@ pub enum StartError {
         "syslog listener `{listener}` is for tenant `{tenant}`, which does not exist: make it with `POST /api/v1/tenants` first"
     )]
     NoTenant { listener: String, tenant: String },
-    #[error("cannot read the keys of who may push signals: {0}: check `trust.signal_issuers`")]
+    #[error(
+        "cannot take or send signals: {0}: check `trust.signal_issuers` and `trust.signal_receivers`"
+    )]
     Signals(String),
     #[error("cannot start: {0}")]
     Problem(Problem),
@@ -183,7 +186,10 @@ pub async fn start_with(
         }
     }
     let issuers = ssf::issuers(&config.trust.signal_issuers).map_err(StartError::Signals)?;
-    let desks = Desks::new(meta.clone(), ledgers.clone());
+    let receivers = &config.trust.signal_receivers;
+    let transmitter = Transmitter::start(&config.data, receivers, &meta, &ledgers);
+    let transmitter = transmitter.map_err(StartError::Signals)?;
+    let desks = Desks::new(meta.clone(), ledgers.clone(), transmitter);
     let pipeline = build(&store, &meta, &ledgers, &desks)?;
     let (end, ending) = watch::channel(false);
     let app = App {

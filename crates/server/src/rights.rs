@@ -331,6 +331,8 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/access/v1/search/resource", Needs(Right::TrustDecide)),
     route("POST", "/access/v1/search/action", Needs(Right::TrustDecide)),
     route("GET", "/api/v1/trust/forward-auth", Needs(Right::TrustDecide)),
+    route("GET", "/.well-known/ssf-configuration", Anyone),
+    route("GET", "/api/v1/ssf/jwks.json", Anyone),
     route("POST", "/api/v1/ssf/events", Needs(Right::SignalsSend)),
     route("GET", "/api/v1/trust/policy", Needs(Right::TrustRead)),
     route("PUT", "/api/v1/trust/policy", Needs(Right::TrustWrite)),

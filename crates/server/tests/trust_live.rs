@@ -450,3 +450,60 @@ async fn trust_a_pushed_signal_turns_a_session_once_and_survives_a_restart() {
     assert_eq!(still["decision"], false, "{still}");
     house.server.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trust_a_session_that_falls_here_falls_at_the_next_house() {
+    // The first house's key is made beforehand, so that the second can be told of it.
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = config(folder.path());
+    let key = server::ssf::set::Signer::generate().unwrap();
+    std::fs::create_dir_all(first.data.join("keys")).unwrap();
+    std::fs::write(first.data.join("keys/ssf.key"), &key).unwrap();
+    let jwks = server::ssf::set::Signer::open(&key).unwrap().jwks();
+    let issuer = server::config::SsfIssuer {
+        issuer: "https://first.example".to_owned(),
+        audience: "https://second.example".to_owned(),
+        tenant: "default".parse().unwrap(),
+        jwks_file: None,
+        jwks: Some(jwks.to_string()),
+    };
+    let second = House::with(|config| config.trust.signal_issuers = vec![issuer]).await;
+    let (owner, _) = second.owner();
+    let As::Token(token) = second.token("default", owner, &[Scope::Signals]) else { panic!() };
+    let there = second.token("default", owner, &[Scope::Decide]);
+    let token_file = folder.path().join("token");
+    std::fs::write(&token_file, token).unwrap();
+    first.trust.signal_receivers = vec![server::config::SsfReceiver {
+        tenant: "default".parse().unwrap(),
+        url: format!("https://localhost:{}/api/v1/ssf/events", second.server.address.port()),
+        ca_file: second.server.app.config.data.join("tls/server.pem"),
+        token_file: Some(token_file),
+        issuer: "https://first.example".to_owned(),
+        audience: "https://second.example".to_owned(),
+    }];
+    let first = House::start(folder, first).await;
+    let (owner, people) = first.owner();
+    let here = first.token("default", owner, &[Scope::Decide]);
+    assert_eq!(first.get("/api/v1/ssf/jwks.json", &As::Nobody).await.ok().json(), jwks);
+    let ask = || {
+        let mut asked = route("s-1");
+        asked["subject"]["properties"]["device"] = json!("laptop-7");
+        asked
+    };
+    for (house, pep) in [(&first, &here), (&second, &there)] {
+        let answer = house.post("/access/v1/evaluation", pep, ask()).await.ok().json();
+        assert_eq!(answer["decision"], true);
+    }
+    let tenant: schema::TenantId = "default".parse().unwrap();
+    let mut watch = second.server.app.pipeline.restrictions(tenant).await.unwrap();
+    let version = watch.borrow_and_update().version;
+    let stolen = json!({ "account": "newcomer", "registered": true, "stolen_reported": true });
+    let device = "/api/v1/trust/registers/devices/laptop-7";
+    assert_eq!(first.call("PUT", device, &people, Some(stolen)).await.status, 204);
+    let told = watch.wait_for(|now| now.version > version);
+    tokio::time::timeout(Duration::from_secs(10), told).await.expect("told").unwrap();
+    let answer = second.post("/access/v1/evaluation", &there, ask()).await.ok().json();
+    assert_eq!(answer["decision"], false, "{answer}");
+    first.server.shutdown().await;
+    second.server.shutdown().await;
+}

@@ -74,10 +74,13 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     }
     let (permitted, refused, sessions) = app.desks.figures();
     let written = app.desks.writer().written();
+    let (sent, left_out) = app.desks.transmitter().figures();
     for (name, kind, help, value) in [
         ("plura_trust_permitted_total", "counter", "Accesses permitted.", permitted),
         ("plura_trust_refused_total", "counter", "Accesses refused.", refused),
         ("plura_trust_records_total", "counter", "Decisions recorded.", written),
+        ("plura_signals_sent_total", "counter", "Security events delivered.", sent),
+        ("plura_signals_dropped_total", "counter", "Security events left out.", left_out),
         ("plura_trust_sessions", "gauge", "Sessions remembered.", sessions),
     ] {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");

@@ -104,6 +104,8 @@ pub fn router(app: App) -> Router {
         .route("/access/v1/search/resource", post(authzen::resources))
         .route("/access/v1/search/action", post(authzen::actions))
         .route("/api/v1/trust/forward-auth", get(forward_auth::forward_auth))
+        .route("/.well-known/ssf-configuration", get(ssf::configuration))
+        .route("/api/v1/ssf/jwks.json", get(ssf::jwks))
         .route("/api/v1/ssf/events", post(ssf::push))
         .route("/api/v1/trust/policy", get(trust::policy).put(trust::put_policy))
         .route("/api/v1/trust/policy/versions", get(trust::policy_history))

@@ -38,7 +38,7 @@ use utoipa::{Modify, OpenApi};
         intake::events, intake::logs,
         gateway::restrictions, gateway::applied, gateway::loss,
         authzen::configuration, authzen::evaluation, authzen::evaluations,
-        authzen::subjects, authzen::resources, authzen::actions, forward_auth::forward_auth, ssf::push,
+        authzen::subjects, authzen::resources, authzen::actions, forward_auth::forward_auth, ssf::configuration, ssf::jwks, ssf::push,
         trust::policy, trust::put_policy, trust::policy_history, trust::site, trust::put_site,
         trust::entries, trust::put_entry, trust::remove_entry,
         trust::decisions, trust::decision, trust::session,

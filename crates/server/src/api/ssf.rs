@@ -16,6 +16,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schema::LeafKind;
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 /// RFC 8935 §2.3.
@@ -24,6 +25,26 @@ pub struct SetRefusal {
     /// `invalid_request`, `invalid_key`, `invalid_issuer`, `invalid_audience`, `authentication_failed`.
     pub err: &'static str,
     pub description: String,
+}
+
+/// Who we are as a transmitter of security events.
+#[utoipa::path(get, path = "/.well-known/ssf-configuration", tag = "trust", security(()),
+    responses((status = 200, body = Object)))]
+pub async fn configuration(State(app): State<App>, request: Request) -> Json<Value> {
+    let base = super::authzen::base_url(&app, &request);
+    Json(json!({
+        "spec_version": "1_0",
+        "issuer": base,
+        "jwks_uri": format!("{base}/api/v1/ssf/jwks.json"),
+        "delivery_methods_supported": ["urn:ietf:rfc:8935"],
+    }))
+}
+
+/// The key our tokens are signed with (RFC 7517).
+#[utoipa::path(get, path = "/api/v1/ssf/jwks.json", tag = "trust", security(()),
+    responses((status = 200, body = Object)))]
+pub async fn jwks(State(app): State<App>) -> Json<Value> {
+    Json(app.desks.transmitter().jwks())
 }
 
 /// Take a security event token: device compliance, assurance, credentials, revoked sessions, risk.

@@ -43,7 +43,7 @@ pub struct TrustPolicyView {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTrustPolicy {
-    /// YAML; see docs/trust-policy.md. Absent or empty: the shipped policy.
+    /// YAML; see docs/trust.md. Absent or empty: the shipped policy.
     #[serde(default)]
     pub text: String,
     /// One of the policy's profiles; `balanced` when absent.

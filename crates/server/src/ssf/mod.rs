@@ -1,8 +1,10 @@
 //! Shared signals (OpenID SSF 1.0, CAEP 1.0): what other systems tell of devices, credentials and
-//! sessions. A token is believed when a configured issuer signed it for us, once.
+//! sessions, and what we tell them. A token is believed when a configured issuer signed it for us,
+//! once.
 
 pub mod set;
 pub mod signal;
+pub mod transmit;
 
 use crate::config::SsfIssuer;
 use schema::{TenantId, Timestamp};

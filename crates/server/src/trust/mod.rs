@@ -27,9 +27,11 @@ use crate::handle::now;
 use crate::identity::guard::Principal;
 use crate::ledgers::Ledgers;
 use crate::problem::Problem;
+use crate::ssf::transmit::Transmitter;
 use answer::Answer;
 use axum::http::StatusCode;
 use front::{Front, FrontFault};
+use record::Record;
 use schema::TenantId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,13 +47,25 @@ pub struct Desks {
 struct Inner {
     meta: Meta,
     writer: Writer,
+    transmitter: Transmitter,
     desks: Mutex<HashMap<TenantId, Arc<Desk>>>,
 }
 
 impl Desks {
-    pub fn new(meta: Meta, ledgers: Ledgers) -> Desks {
+    pub fn new(meta: Meta, ledgers: Ledgers, transmitter: Transmitter) -> Desks {
         let writer = Writer::start(meta.clone(), ledgers);
-        Desks { inner: Arc::new(Inner { meta, writer, desks: Mutex::default() }) }
+        let inner = Inner { meta, writer, transmitter, desks: Mutex::default() };
+        Desks { inner: Arc::new(inner) }
+    }
+
+    pub fn transmitter(&self) -> &Transmitter {
+        &self.inner.transmitter
+    }
+
+    /// Has a record written down, and told to whoever is to know.
+    async fn put(&self, tenant: &TenantId, record: Record) -> Result<(), Problem> {
+        self.inner.transmitter.tell(tenant, &record);
+        self.inner.writer.put(tenant.clone(), record).await
     }
 
     pub fn writer(&self) -> &Writer {
@@ -92,7 +106,7 @@ impl Desks {
     /// Hands over the records of sessions that turned.
     pub async fn keep(&self, tenant: &TenantId, turned: Vec<Turned>) -> Result<(), Problem> {
         for Turned { record, .. } in turned {
-            self.inner.writer.put(tenant.clone(), record).await?;
+            self.put(tenant, record).await?;
         }
         Ok(())
     }
@@ -102,7 +116,7 @@ impl Desks {
         let desk = self.desk(tenant).await?;
         let Judged { answer, record } = desk.judge(question, now())?;
         if let Some(record) = record {
-            self.inner.writer.put(tenant.clone(), record).await?;
+            self.put(tenant, record).await?;
         }
         Ok(answer)
     }
