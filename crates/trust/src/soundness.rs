@@ -100,13 +100,20 @@ fn pick<'a>(dice: &mut Dice, policy: &'a Policy) -> Option<(usize, &'a Signal)> 
     signals.get(slot).map(|signal| (slot, signal))
 }
 
-/// From hardly anything known to everything; now and then something silent.
+/// From hardly anything known to everything, from all well to all wrong; now and then something silent.
 pub(crate) fn random(dice: &mut Dice, policy: &Policy) -> State {
     let known_percent = 10 + dice.below(91);
     let silent_percent = dice.below(4) * dice.below(6);
+    // Where everything is wrong the score is 0 whatever else changes: most states are not so.
+    let odd_percent = [3, 10, 30, 100].get(dice.place(4)).copied().unwrap_or(30);
     let mut state = State { values: Vec::new(), known: 0, silent: 0 };
     for (slot, signal) in policy.vocabulary.signals.iter().enumerate() {
-        state.values.push(value(dice, &signal.kind));
+        let of = if dice.below(100) < odd_percent {
+            value(dice, &signal.kind)
+        } else {
+            ordinary(dice, signal)
+        };
+        state.values.push(of);
         if dice.below(100) < known_percent {
             state.known |= 1 << slot;
             state.silent |= u128::from(dice.below(100) < silent_percent) << slot;
@@ -115,19 +122,29 @@ pub(crate) fn random(dice: &mut Dice, policy: &Policy) -> State {
     state
 }
 
-/// Any value of a kind; the first ones more often, since they are the ordinary ones and a state in
-/// which everything is wrong scores 0 whatever else changes.
+/// A value than which none is better.
+fn ordinary(dice: &mut Dice, signal: &Signal) -> i64 {
+    if let Kind::Integer { min, .. } = signal.kind {
+        return min;
+    }
+    let worse_than_some = signal.worse.iter().fold(0, |all, worse| all | worse);
+    let best: Vec<usize> =
+        (0..signal.worse.len()).filter(|place| worse_than_some >> place & 1 == 0).collect();
+    match best.get(dice.place(best.len())) {
+        Some(place) => i64::try_from(*place).unwrap_or(0),
+        None => value(dice, &signal.kind),
+    }
+}
+
+/// Any value of a kind.
 pub(crate) fn value(dice: &mut Dice, kind: &Kind) -> i64 {
-    let index = |count: usize, dice: &mut Dice| -> i64 {
-        let at = if dice.below(3) > 0 { dice.below(2) } else { dice.below(count as u64) };
-        i64::try_from(at.min(count.saturating_sub(1) as u64)).unwrap_or(0)
-    };
+    let index = |count: usize, dice: &mut Dice| i64::try_from(dice.place(count)).unwrap_or(0);
     match kind {
-        Kind::Bool => i64::from(dice.below(4) == 0),
+        Kind::Bool => index(2, dice),
         // Spread over the scales that conditions ask about.
         Kind::Integer { min, max } => {
             let scale = [2, 5, 20, 100, 400].get(dice.place(5)).copied().unwrap_or(2);
-            min.saturating_add(i64::try_from(dice.below(scale)).unwrap_or(0)).min(*max)
+            min.saturating_add(index(scale, dice)).min(*max)
         }
         Kind::Enum(values) => index(values.len(), dice),
         Kind::Text { named } => index(named.len() + 1, dice) - 1,
