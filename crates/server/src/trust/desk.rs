@@ -1,6 +1,6 @@
 //! One tenant's desk: its policy, what it knows, and what was last asked and answered.
 //!
-//! A decision takes the desk's lock for some microseconds and touches no disk.
+//! A decision touches no disk, and holds the desk's lock only while it gathers and remembers.
 
 use super::answer::{self, Answer, AnswerContext, JudgedContext};
 use super::evidence::{Evidence, Met};
@@ -38,6 +38,15 @@ struct Inner {
     rules: Rules,
     evidence: Evidence,
     recent: Recent,
+    /// Grows with everything that may change an answer.
+    changes: u64,
+}
+
+/// What a question is judged by, taken out from under the lock.
+struct View {
+    rules: Rules,
+    met: Met,
+    site: Option<String>,
 }
 
 /// An answer, and its record when it is one to keep.
@@ -87,7 +96,7 @@ impl Desk {
         Desk {
             tenant,
             born: now,
-            inner: Mutex::new(Inner { rules, evidence, recent: Recent::default() }),
+            inner: Mutex::new(Inner { rules, evidence, recent: Recent::default(), changes: 0 }),
             permitted: AtomicU64::default(),
             refused: AtomicU64::default(),
         }
@@ -96,13 +105,22 @@ impl Desk {
     /// Decides. Faults in the signals are told, and nothing is decided then.
     pub fn judge(&self, question: Question, now: Timestamp) -> Result<Judged, Problem> {
         let id = new_id(now)?;
+        let (view, changes) = {
+            let inner = self.lock();
+            (inner.view(&question, now), inner.changes)
+        };
+        let mut judged = view.conclude(&question, id, now).map_err(bad_signals)?;
         let (answer, record) = {
             let mut inner = self.lock();
-            let judged = inner.judge(&question, id, now).map_err(bad_signals)?;
+            if inner.changes != changes {
+                // What was seen is not what is known any more.
+                judged = inner.judge(&question, id, now).map_err(bad_signals)?;
+            }
             let session = session_of(&question);
-            let last = inner.recent.entry(session, question);
+            let account = judged.account.take();
+            let last = inner.recent.entry(session, question, account);
             let (previous, keep) = last.note(&judged, now);
-            let Fresh { answer, mut record } = judged;
+            let Fresh { answer, mut record, .. } = judged;
             let record = keep.map(|cause| {
                 record.cause = cause.code.to_owned();
                 record.repeats = cause.repeats;
@@ -141,8 +159,19 @@ impl Desk {
         change: impl FnOnce(&mut Evidence) -> Option<Vec<Entity>>,
     ) -> Result<Changed, Problem> {
         let mut inner = self.lock();
-        let concerned = change(&mut inner.evidence);
+        let mut concerned = change(&mut inner.evidence);
+        if concerned.as_ref().is_none_or(|all| !all.is_empty()) {
+            inner.changes += 1;
+        }
         let turned = inner.again(concerned.as_deref(), cause, causes, now)?;
+        if let Some(concerned) = &mut concerned {
+            // An enforcement point may know a session and not whose it is.
+            for first in turned.iter().filter_map(|turned| turned.entities.first()) {
+                if !concerned.contains(first) {
+                    concerned.push(first.clone());
+                }
+            }
+        }
         Ok(Changed { concerned, turned })
     }
 
@@ -155,6 +184,7 @@ impl Desk {
     ) -> Result<Changed, Problem> {
         let mut inner = self.lock();
         inner.rules = rules;
+        inner.changes += 1;
         let turned = inner.again(None, Cause::Policy, causes, now)?;
         Ok(Changed { concerned: None, turned })
     }
@@ -200,21 +230,72 @@ impl Desk {
 pub(super) struct Fresh {
     pub answer: Answer,
     pub record: Record,
+    /// Whose account it is taken to be.
+    pub account: Option<String>,
 }
 
 impl Inner {
+    fn view(&self, question: &Question, now: Timestamp) -> View {
+        View {
+            rules: self.rules.clone(),
+            met: self.evidence.gather(&self.rules.policy, question, now),
+            site: self.evidence.site_hash(),
+        }
+    }
+
     fn judge(
         &self,
         question: &Question,
         id: Uuid,
         now: Timestamp,
     ) -> Result<Fresh, Vec<Diagnostic>> {
-        let Rules { policy, profile } = &self.rules;
+        self.view(question, now).conclude(question, id, now)
+    }
+
+    /// Judges again what was last asked of everybody who is, or uses, one of `about`.
+    fn again(
+        &mut self,
+        about: Option<&[Entity]>,
+        cause: Cause,
+        causes: &[Uuid],
+        now: Timestamp,
+    ) -> Result<Vec<Turned>, Problem> {
+        let mut turned = Vec::new();
+        for (session, question) in self.recent.concerned(about) {
+            let id = new_id(now)?;
+            // A question that was judged before can only fail now if the policy no longer knows
+            // its signals; whoever asks again is told so.
+            let Ok(Fresh { mut record, .. }) = self.judge(&question, id, now) else { continue };
+            let what = what(&question);
+            let Some(last) = self.recent.get_mut(&session) else { continue };
+            let Some(outcome) = last.outcome_mut(what) else { continue };
+            if outcome.is_alike(&record) {
+                continue;
+            }
+            record.cause = cause.as_str().to_owned();
+            record.causes = causes.to_vec();
+            record.previous = Some(outcome.previous());
+            *outcome = Outcome::of(what, &record, true);
+            let entities = last.entities.clone();
+            turned.push(Turned { record, entities });
+        }
+        Ok(turned)
+    }
+}
+
+impl View {
+    fn conclude(
+        self,
+        question: &Question,
+        id: Uuid,
+        now: Timestamp,
+    ) -> Result<Fresh, Vec<Diagnostic>> {
+        let View { rules: Rules { policy, profile }, met, site } = self;
+        let (policy, Met { readings, demands, account, mut notes }) = (policy.as_ref(), met);
         // The caller's own signals are checked by themselves, so that a fault is theirs.
         policy.state(&question.context.signals)?;
-        let Met { readings, demands, mut notes } = self.evidence.gather(policy, question, now);
         let state = policy.state(&readings)?;
-        let decision = decide(policy, *profile, &state, &demands);
+        let decision = decide(policy, profile, &state, &demands);
         let obligations = answer::obligations(policy, &decision);
         notes.extend(question.context.time_fault(now).map(str::to_owned));
         let performs = |id: &str| {
@@ -253,7 +334,7 @@ impl Inner {
             user_agent: question.context.user_agent.clone(),
             readings,
             demands,
-            site: self.evidence.site_hash(),
+            site,
             decision,
             permit,
             cause: String::new(),
@@ -264,37 +345,7 @@ impl Inner {
             notes,
         };
         let context = Some(AnswerContext::Judged(Box::new(context)));
-        Ok(Fresh { answer: Answer { decision: permit, context }, record })
-    }
-
-    /// Judges again what was last asked of everybody who is, or uses, one of `about`.
-    fn again(
-        &mut self,
-        about: Option<&[Entity]>,
-        cause: Cause,
-        causes: &[Uuid],
-        now: Timestamp,
-    ) -> Result<Vec<Turned>, Problem> {
-        let mut turned = Vec::new();
-        for (session, question) in self.recent.concerned(about) {
-            let id = new_id(now)?;
-            // A question that was judged before can only fail now if the policy no longer knows
-            // its signals; whoever asks again is told so.
-            let Ok(Fresh { mut record, .. }) = self.judge(&question, id, now) else { continue };
-            let what = what(&question);
-            let Some(last) = self.recent.get_mut(&session) else { continue };
-            let Some(outcome) = last.outcome_mut(what) else { continue };
-            if outcome.is_alike(&record) {
-                continue;
-            }
-            record.cause = cause.as_str().to_owned();
-            record.causes = causes.to_vec();
-            record.previous = Some(outcome.previous());
-            *outcome = Outcome::of(what, &record, true);
-            let entities = last.entities.clone();
-            turned.push(Turned { record, entities });
-        }
-        Ok(turned)
+        Ok(Fresh { answer: Answer { decision: permit, context }, record, account })
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Evidence {
 pub struct Met {
     pub readings: Readings,
     pub demands: Demands,
+    /// Whose account it is taken to be.
+    pub account: Option<String>,
     /// What was not taken at its word: codes.
     pub notes: Vec<String>,
 }
@@ -63,6 +65,7 @@ impl Evidence {
                 profile: demands.strict.then(|| STRICT.to_owned()),
                 required: demands.required.into_iter().collect(),
             },
+            account,
             notes,
         }
     }

@@ -106,11 +106,22 @@ impl Last {
 }
 
 impl Recent {
-    /// The session's memory, with this as its latest question.
-    pub(super) fn entry(&mut self, session: String, question: Question) -> &mut Last {
+    /// The session's memory, with this as its latest question; `account` is whose it was found to be.
+    pub(super) fn entry(
+        &mut self,
+        session: String,
+        question: Question,
+        account: Option<String>,
+    ) -> &mut Last {
         self.tick += 1;
         let tick = self.tick;
-        let entities = entities_of(&question);
+        let mut entities = entities_of(&question);
+        if let Some(account) = account {
+            let account = Entity::new(EntityKind::Account, account);
+            if !entities.contains(&account) {
+                entities.push(account);
+            }
+        }
         let outcomes = match self.forget(&session) {
             Some(known) => known.outcomes,
             None => {
