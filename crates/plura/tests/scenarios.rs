@@ -29,7 +29,7 @@ fn every_story_comes_out_as_expected_and_twice_the_same() {
         assert_eq!(story["differences"], serde_json::json!([]), "{}", story["name"]);
     }
     assert!(first.status.success());
-    assert!(stories.len() >= 5, "{} stories", stories.len());
+    assert!(stories.len() >= 6, "{} stories", stories.len());
     assert!(first.stdout == second.stdout, "two runs differ");
 
     // What a bless must not wave through.
@@ -56,6 +56,7 @@ fn every_story_comes_out_as_expected_and_twice_the_same() {
             &["web-shell-upload", "web-shell", "reverse-shell", "action-block"],
         ),
         ("l7-flood", &["l7-flood", "action-limit"]),
+        ("session-theft-inside", &["object-enumeration"]),
     ] {
         let incidents = outcome(name)["incidents"].as_array().unwrap();
         assert_eq!(incidents.len(), 1, "{name}: one story, one incident");

@@ -2,14 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use trust::Policy;
+mod common;
+
+use common::shared;
 use trust::exam::{parse_cases, sit};
 use trust::vary::{Spread, robustness};
-
-fn shared(path: &str) -> Option<String> {
-    let root = std::env::var("PLURA_SHARED")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").to_owned());
-    std::fs::read_to_string(format!("{root}/{path}")).ok()
-}
 
 #[test]
 fn every_case_is_judged_as_the_text_judges_it() {
