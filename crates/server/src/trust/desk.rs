@@ -389,3 +389,78 @@ fn bad_signals(diagnostics: Vec<Diagnostic>) -> Problem {
         .hint("each diagnostic names a signal and what it may say; nothing was decided")
         .diagnostics(diagnostics)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{Asked, parse};
+    use super::super::{PROFILE_DEFAULT, parse_policy, parse_site};
+    use super::*;
+    use schema::EntityKind;
+
+    const NOW: Timestamp = 1_795_000_000_000;
+
+    fn desk(site: &str) -> Desk {
+        let rules = parse_policy("", PROFILE_DEFAULT).unwrap();
+        let evidence = Evidence::new(parse_site(site).unwrap());
+        Desk::new("default".parse().unwrap(), rules, evidence, NOW)
+    }
+
+    fn question(performs: &str) -> Question {
+        let text = format!(
+            r#"{{"subject":{{"type":"session","id":"s-1","properties":{{"account":"kim"}}}},
+                "action":{{"name":"GET"}},"resource":{{"type":"route","id":"shop/GET /"}},
+                "context":{{"obligations_supported":[{performs}]}}}}"#
+        );
+        parse::<Asked>(text.as_bytes()).unwrap().question().unwrap()
+    }
+
+    #[test]
+    fn a_refusal_is_kept_once_a_minute_and_counts_what_lay_between() {
+        let desk = desk("grants: []");
+        let ask = |at| desk.judge(question(""), at).unwrap().record;
+        assert_eq!(ask(NOW).map(|record| record.cause), Some("refused".to_owned()));
+        assert!(ask(NOW + 1_000).is_none() && ask(NOW + 59_000).is_none());
+        let again = ask(NOW + 60_000).unwrap();
+        assert_eq!((again.repeats, again.previous.map(|p| p.permit)), (2, Some(false)));
+        assert!(ask(NOW + 61_000).is_none(), "counted from the record before");
+    }
+
+    #[test]
+    fn a_permission_is_kept_only_when_it_changes_something() {
+        let desk = desk("");
+        let ask = |at| desk.judge(question(""), at).unwrap();
+        assert!(ask(NOW).answer.decision && ask(NOW + 1).record.is_none());
+        let kim = Entity::new(EntityKind::Account, "kim");
+        let suspected = |is_suspected, at| {
+            let enter =
+                |evidence: &mut Evidence| Some(evidence.book.suspicion("kim", is_suspected, at));
+            desk.change(Cause::Signal, &[], at, enter).unwrap()
+        };
+        let changed = suspected(true, NOW + 2);
+        assert!(changed.concerned.unwrap().contains(&kim));
+        let [turned] = &changed.turned[..] else { panic!("one session turned") };
+        assert!(!turned.record.permit && turned.record.previous.as_ref().unwrap().permit);
+        // Whoever asks now is told the same; it is on record already.
+        assert!(ask(NOW + 3).record.is_none());
+        suspected(false, NOW + 4);
+        let back = desk.standing("session:s-1", NOW + 5).unwrap().0.unwrap();
+        assert!(back.permit, "and back again");
+    }
+
+    #[test]
+    fn an_obligation_the_enforcement_point_cannot_perform_is_a_refusal() {
+        let site = "people: [{accounts: [kim], user_type: guest, domain_approved: true, mfa_exempt: true}]";
+        let desk = desk(site);
+        let judged = desk.judge(question(""), NOW).unwrap().answer;
+        let context = judged.judged().unwrap();
+        assert!(!judged.decision && context.notes.contains(&"obligation-unsupported".to_owned()));
+        let names: Vec<String> =
+            context.obligations.iter().map(|o| format!("{:?}", o.id)).collect();
+        assert!(names.contains(&"\"read_only\"".to_owned()), "{names:?}");
+        let able = desk.judge(question(&names.join(",")), NOW + 1).unwrap();
+        assert!(able.answer.decision);
+        let attributes = able.answer.judged().unwrap().obligations.iter();
+        let short = attributes.clone().find(|o| o.id == "session_ttl_short").unwrap();
+        assert_eq!(short.attributes["ttl_secs"], 900);
+    }
+}
