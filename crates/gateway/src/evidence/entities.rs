@@ -6,7 +6,7 @@ use super::keys::Keys;
 use super::place::{Place, json_text};
 use super::protect::Protect;
 use super::site::{Route, Site};
-use super::view::{View, bearer, cookie, pair, prefix_text, set_cookie, text_of};
+use super::view::{View, bearer, cookies, pair, prefix_text, set_cookie, text_of};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use schema::{Entity, EntityKind};
@@ -31,6 +31,8 @@ pub struct RequestKeys {
     pub session: Option<String>,
     /// As [`schema::Event::account`] has it: masked where it is an e-mail address or a number.
     pub account: Option<String>,
+    /// The account is nothing but the name in a Basic header, which the site does not say counts.
+    pub is_account_claimed: bool,
 }
 
 impl RequestKeys {
@@ -88,6 +90,7 @@ pub fn request_keys(
         credential: who.credential,
         session: who.session,
         account: who.account,
+        is_account_claimed: who.unverified == Some(Place::BasicUser),
     }
 }
 
@@ -142,7 +145,7 @@ pub(super) struct Identity {
     pub(super) session: Option<String>,
     pub(super) account: Option<String>,
     /// The account was read from this place, and nobody has checked it.
-    pub(super) unverified: Option<String>,
+    pub(super) unverified: Option<Place>,
 }
 
 pub(super) fn identify(
@@ -158,31 +161,35 @@ pub(super) fn identify(
         [] => usual_credential(view).map(hash),
         places => places.iter().find_map(|place| view.at(place)).map(hash),
     };
-    let session = match site.session.as_slice() {
-        [] => cookie(&view.request.headers, is_session_cookie).map(|(_, value)| hash(value.into())),
-        places => places.iter().find_map(|place| view.at(place)).map(hash),
-    };
+    let session = session(view, site, keys, book);
     let is_login = route.is_some_and(|r| r.action.as_deref() == Some("login"));
     let named = route.map(|r| r.account.as_slice()).unwrap_or_default();
     let mut unverified = None;
     let mut stated = named.iter().find_map(|place| {
         let value = view.at(place)?;
-        unverified = matches!(place, Place::UnverifiedClaim(_)).then(|| place.to_string());
+        unverified = matches!(place, Place::UnverifiedClaim(_)).then(|| place.clone());
         Some(value)
     });
     if stated.is_none() && is_login && named.is_empty() {
         stated = usual_account(view);
     }
     if stated.is_none() {
+        // Anybody can write a name there: where the site does not say that it counts, whoever is
+        // known by session or key is somebody else.
         stated = view.at(&Place::BasicUser);
+        unverified = stated.as_ref().map(|_| Place::BasicUser);
     }
     let known = || {
         let session = session.as_deref().and_then(|s| book.account(s));
         session.or_else(|| credential.as_deref().and_then(|c| book.account(c)))
     };
     let account = match stated {
-        // A login states the account tried, whoever the session was before.
-        Some(value) if is_login || unverified.is_none() => account(&value, site, protect),
+        // A login states the account tried, whoever the session was before; its answer checks it.
+        Some(value) if is_login => {
+            unverified = unverified.filter(|place| *place != Place::BasicUser);
+            account(&value, site, protect)
+        }
+        Some(value) if unverified.is_none() => account(&value, site, protect),
         Some(value) => match known() {
             Some(known) => {
                 unverified = None;
@@ -193,6 +200,33 @@ pub(super) fn identify(
         None => known(),
     };
     Identity { credential, session, account, unverified }
+}
+
+/// The session a request belongs to. Of several, one that a login here began: anybody can put another
+/// before it, and the application may look at the last. The head's limit bounds how many there are.
+fn session(view: &View<'_>, site: &Site, keys: &Keys, book: &SessionBook) -> Option<String> {
+    let hash = |value: &str| keys.secret_hash(value.as_bytes());
+    let headers = &view.request.headers;
+    let values: Vec<Cow<'_, str>> = match site.session.as_slice() {
+        [] => cookies(headers, is_session_cookie).map(|(_, value)| value.into()).collect(),
+        places => places
+            .iter()
+            .flat_map(|place| match place {
+                Place::Cookie(name) => {
+                    cookies(headers, |n| n == name).map(|(_, value)| value.into()).collect()
+                }
+                place => view.at(place).into_iter().collect::<Vec<_>>(),
+            })
+            .collect(),
+    };
+    match values.as_slice() {
+        [] => None,
+        [only] => Some(hash(only)),
+        [first, ..] => {
+            let mut hashes = values.iter().map(|value| hash(value));
+            hashes.find(|hash| book.account(hash).is_some()).or_else(|| Some(hash(first)))
+        }
+    }
 }
 
 /// The account as it may be written: without what is personal, unless the site wants it plain.
@@ -448,7 +482,9 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
+    use super::super::site::{IdentitySpec, RouteSpec, SiteSpec};
     use super::*;
+    use http::{HeaderName, HeaderValue};
 
     #[test]
     fn the_book_forgets_what_was_used_least_recently() {
@@ -482,5 +518,69 @@ mod tests {
         for name in ["csrf_session", "theme", "side", "_ga", "lang"] {
             assert!(!is_session_cookie(name), "{name}");
         }
+    }
+
+    /// Session and account of a request, and whether the account is but a claim; `s1` is kim's.
+    fn who(site: &SiteSpec, headers: &[(&str, &[u8])]) -> (Option<String>, Option<String>, bool) {
+        let (site, keys) = (Site::compile("shop", site).unwrap(), Keys::new(&[7; 32]));
+        let book = SessionBook::new(4);
+        book.remember(keys.secret_hash(b"s1"), "kim");
+        let mut head = RequestHead { path: "/orders".to_owned(), ..RequestHead::default() };
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            head.headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let found = request_keys(&head, None, &site, &keys, &book);
+        (found.session, found.account, found.is_account_claimed)
+    }
+
+    #[test]
+    fn a_decoy_does_not_hide_the_session() {
+        let configured = SiteSpec {
+            identity: IdentitySpec {
+                session: vec![Place::Cookie("sid".to_owned())],
+                ..IdentitySpec::default()
+            },
+            ..SiteSpec::default()
+        };
+        let hers = Some(Keys::new(&[7; 32]).secret_hash(b"s1"));
+        for cookies in [
+            &b"sid=s1"[..],
+            b"a_session=x; sid=s1",
+            b"sid=x; sid=s1; sid=y",
+            b"theme=\xff; sid=s1",
+            b"sid=\xff; sid=s1",
+        ] {
+            for site in [&SiteSpec::default(), &configured] {
+                let found = who(site, &[("cookie", cookies)]);
+                assert_eq!(found, (hers.clone(), Some("kim".to_owned()), false), "{cookies:?}");
+            }
+        }
+        let lines = [("cookie", &b"sid=x"[..]), ("cookie", b"sid=s1")];
+        assert_eq!(who(&SiteSpec::default(), &lines).0, hers, "over two lines");
+        let strange = who(&SiteSpec::default(), &[("cookie", b"sid=x; sid=y")]);
+        assert_eq!(
+            strange.0,
+            Some(Keys::new(&[7; 32]).secret_hash(b"x")),
+            "of strangers, the first"
+        );
+    }
+
+    #[test]
+    fn a_name_in_a_basic_header_is_a_claim_unless_the_site_says_that_it_counts() {
+        let lee = ("authorization", &b"Basic bGVlOng="[..]);
+        let nobody = SiteSpec::default();
+        assert_eq!(who(&nobody, &[lee]), (None, Some("lee".to_owned()), true));
+        let (_, account, is_claim) = who(&nobody, &[("cookie", b"sid=s1"), lee]);
+        assert_eq!((account.as_deref(), is_claim), (Some("kim"), false), "whose session it is");
+        let counts = SiteSpec {
+            routes: vec![RouteSpec {
+                pattern: "* /**".to_owned(),
+                account: vec![Place::BasicUser],
+                ..RouteSpec::default()
+            }],
+            ..SiteSpec::default()
+        };
+        assert_eq!(who(&counts, &[lee]), (None, Some("lee".to_owned()), false));
     }
 }

@@ -90,7 +90,7 @@ impl<'a> Observation<'a> {
         event.session = who.session;
         event.account = who.account;
         if let Some(place) = who.unverified {
-            keep(&mut event, "account_from", Value::from(place));
+            keep(&mut event, "account_from", Value::from(place.to_string()));
         }
         if let Some(trusted) = &exchange.trust {
             keep(&mut event, "trust", trust(trusted));

@@ -107,15 +107,22 @@ pub(super) fn pair<'t>(text: &'t str, name: &str) -> Option<Cow<'t, str>> {
 }
 
 /// The first cookie whose name is wanted.
-pub(super) fn cookie(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
+fn cookie(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
+    cookies(headers, wanted).next()
+}
+
+/// The cookies whose name is wanted. One that is not text hides none of its neighbours.
+pub(super) fn cookies(
+    headers: &HeaderMap,
+    wanted: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|cookie| cookie.trim().split_once('='))
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|cookie| std::str::from_utf8(cookie).ok()?.trim().split_once('='))
         .map(|(name, value)| (name, value.trim_matches('"')))
-        .find(|(name, value)| !value.is_empty() && wanted(name))
+        .filter(move |(name, value)| !value.is_empty() && wanted(name))
 }
 
 /// The first cookie set whose name is wanted.

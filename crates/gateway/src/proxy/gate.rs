@@ -53,19 +53,26 @@ pub async fn pass(
     let looks_into_body = (asks_by_account
         || shared.enforcer.restricts_accounts(&site.config.name, received))
         && evidence::wants_body(head, &site.evidence);
-    let (keys, passed) = if looks_into_body {
+    let (mut keys, is_claim, passed) = if looks_into_body {
         let body = read_login(shared, live, open, incoming).await?;
         let head = &open.exchange.request;
-        let mut keys = shared.request_keys(&site, head);
+        let (mut keys, is_claim) = shared.claimed_keys(&site, head);
         // The account that is tried counts, whoever the session belongs to.
         let named = evidence::account_in_body(head, &body, &site.evidence, &shared.evidence.keys);
+        let is_claim = is_claim && named.is_none();
         keys.account = named.or(keys.account);
-        (keys, Passed::Read(body))
+        (keys, is_claim, Passed::Read(body))
     } else {
-        (shared.request_keys(&site, head), Passed::Unread(incoming))
+        let (keys, is_claim) = shared.claimed_keys(&site, head);
+        (keys, is_claim, Passed::Unread(incoming))
     };
     let held = match judge(shared, &site, &open.exchange.request, &keys) {
-        Verdict::Allow if is_asked => trusted::admit(shared, live, open, keys).await.err(),
+        Verdict::Allow if is_asked => {
+            if is_claim {
+                keys.account = None;
+            }
+            trusted::admit(shared, live, open, keys).await.err()
+        }
         Verdict::Allow => None,
         verdict => Some(hold_back(shared, live, open, &site, &verdict)),
     };

@@ -84,9 +84,15 @@ impl Shared {
 
     /// Whose request it is.
     pub fn request_keys(&self, site: &Site, head: &RequestHead) -> RequestKeys {
+        self.claimed_keys(site, head).0
+    }
+
+    /// The same, and whether its account is but a claim: enough to be restricted, not to be trusted.
+    pub fn claimed_keys(&self, site: &Site, head: &RequestHead) -> (RequestKeys, bool) {
         let Evidence { keys, book, .. } = &self.evidence;
         let found = evidence::request_keys(head, None, &site.evidence, keys, book);
-        RequestKeys {
+        let is_claim = found.is_account_claimed;
+        let keys = RequestKeys {
             site: site.config.name.clone(),
             credential: found.credential,
             session: found.session,
@@ -94,7 +100,8 @@ impl Shared {
             device: None,
             address: Some(found.address.to_string()),
             endpoint: Some(found.endpoint),
-        }
+        };
+        (keys, is_claim)
     }
 
     /// The configuration in force; a request keeps the one it began with.

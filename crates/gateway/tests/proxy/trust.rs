@@ -176,6 +176,18 @@ async fn a_login_is_asked_about_with_the_account_it_tries() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_borrowed_name_is_not_passed_on_as_known() {
+    let pdp = Pdp::start(|_| allow()).await;
+    let gateway = start(&pdp, "{}").await;
+    // `lee:x`, on a site that does not say that Basic counts.
+    let basic = "Authorization: Basic bGVlOng=\r\n";
+    assert_eq!(status(&ask(&gateway, "GET /orders", "s1", basic).await), 200);
+    assert_eq!(pdp.asked()[0]["subject"]["properties"].get("account"), None);
+    let event = observed(&gateway, 0).await;
+    assert_eq!(event["plura"]["account_from"], "basic-user", "nor learnt from");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_may_only_read_cannot_write() {
     let pdp =
         Pdp::start(|_| answer(true, json!({"ttl_secs": 60, "obligations": [{"id": "read_only"}]})))
