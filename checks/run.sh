@@ -7,9 +7,9 @@ out=$(mktemp -d)
 failed=0
 summary=""
 if [ "${QUICK:-0}" = 1 ]; then
-    values="--values 500 --wrk-seconds 2" rounds="--rounds 4 --down-seconds 8 --full-seconds 8" changes="--changes 100" times="--iterations 20"
+    values="--values 500 --wrk-seconds 2" rounds="--rounds 4 --down-seconds 8 --full-seconds 8" changes="--changes 100" times="--iterations 20" trust="--sessions 20 --load-seconds 2"
 else
-    values="" rounds="" changes="" times=""
+    values="" rounds="" changes="" times="" trust=""
 fi
 check() {
     name=$1
@@ -32,6 +32,8 @@ check tamper $changes "$@"
 check limits $times "$@"
 # shellcheck disable=SC2086
 check real_input $values "$@"
+# shellcheck disable=SC2086
+check trust $trust "$@"
 # shellcheck disable=SC2086
 check crash $rounds "$@"
 echo "$summary"

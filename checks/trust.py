@@ -26,6 +26,7 @@ resources:
 grants:{fixture}
   - {{subjects: [kim, lee], actions: [GET], resources: ["route:shop/GET /orders/*"{more}]}}
   - {{subjects: ["user*", "guest*"], actions: [GET, POST], resources: ["route:app/*", "route:open/*"]}}
+  - {{subjects: ["*"], actions: [GET], resources: ["route:app/GET /news"]}}
 people:
   - {{accounts: ["guest*"], user_type: guest, domain_approved: true}}
 callers: {{trusted_signals: [mfa_result]}}
@@ -326,7 +327,16 @@ class Person:
 
     def ask(self, target, method="GET", headers=(), body=b""):
         lines = [("X-Forwarded-For", OFFICE), ("Cookie", f"sid={self.sid}"), ("User-Agent", "check/1"), *headers]
-        status, fields, data = self.wire.ask(request(method, target, self.host, body, lines))
+        return self.send(request(method, target, self.host, body, lines))
+
+    def ask_with_cookies(self, target, cookies):
+        """`cookies`: bytes, with `SID` for one's own."""
+        cookies = cookies.replace(b"SID", b"sid=" + self.sid.encode())
+        head = request("GET", target, self.host, headers=[("X-Forwarded-For", OFFICE), ("User-Agent", "check/1")])
+        return self.send(head[:-2] + b"Cookie: " + cookies + b"\r\n\r\n")
+
+    def send(self, data):
+        status, fields, data = self.wire.ask(data)
         code = trust_hostile.read(data).get("code", "")
         return status, code, fields
 
@@ -388,13 +398,33 @@ def gateway(rig, verdict):
     reads, writes = guest.ask("/home"), guest.ask("/orders", "POST", body=b"{}")
     verdict.expect("gateway: a guest reads, watermarked", reads[0] == 200 and reads[2].get(b"plura-watermark"), reads)
     verdict.expect("gateway: and does not write", writes[:2] == (403, "trust-read-only"), writes)
-    nobody = Person(rig, "nobody")
-    nobody.login()
-    status, code, _ = nobody.ask("/home")
-    verdict.expect("gateway: who has no grant does not get in", status in (401, 403) and code.startswith("trust-"), (status, code))
+    hidden = guest.ask("/home", headers=[("X-HTTP-Method-Override", "DELETE")])
+    verdict.expect("gateway: nor by a reading that is a writing", hidden[:2] == (403, "trust-read-only"), hidden)
+    strangers = [Person(rig, "nobody", host) for host in ("app.test", "open.test")]
+    answers = [(p.login(), *p.ask("/home")[:2]) for p in strangers]
+    verdict.expect("gateway: who has no grant does not get in", all(a[1] in (401, 403) and a[2].startswith("trust-") for a in answers), answers)
+    tricks = [
+        ("a path of 7,000 letters", "/" + "a" * 7_000, []), ("500 segments", "/a" * 500, []), ("a path of control characters", "/%c2%85%01", []),
+        ("a path that is not UTF-8", "/%ff%fe", []), ("a path of two readings", "/..%2fhome", []), ("a query of 7,000 letters", "/home?q=" + "a" * 7_000, []),
+        ("a user agent of 20,000 letters", "/home", [("User-Agent", "a" * 20_000)]), ("a user agent with controls", "/home", [("User-Agent", "a\u0085b")]),
+        ("an account of one's own choice", "/home", [("Authorization", "Basic " + base64.b64encode(b"user-a:x").decode()), ("X-Account", "user-a")]),
+        ("a key of 20,000 letters", "/home", [("Authorization", "Bearer " + "a" * 20_000)]), ("70 cookies of sessions", "/home", [("Cookie", f"sid={n}") for n in range(70)]),
+        ("an address that is none", "/home", [("X-Forwarded-For", "not-an-address")]),
+    ]
+    opened = []
+    for what, target, headers in tricks:
+        for person in strangers:
+            try:
+                status, code, _ = person.ask(target, headers=headers)
+            except OSError:
+                person.wire.close()
+                continue
+            if status < 400 or status >= 500:
+                opened.append((what, person.host, status, code))
+    verdict.expect(f"gateway: {len(tricks)} tricks open neither the site that would deny nor the one that would allow", not opened, opened)
     metrics = {k: v for k, v in rig.metrics().items() if k.startswith("plura_gateway_trust") and "bucket" not in k and v}
     verdict.figure("gateway: its own counters", {k.removeprefix("plura_gateway_trust_"): v for k, v in metrics.items()})
-    for person in (user, guest, nobody):
+    for person in (user, guest, *strangers):
         person.wire.close()
 
 
@@ -452,6 +482,10 @@ def live(rig, verdict, count):
     record = next((d for d in view["decisions"] if d["cause"] == "register"), {})
     verdict.expect("live: the record names its cause, what was before, and why in three languages",
                    record.get("previous", {}).get("permit") is True and record.get("causes") and all(record["reason_admin"].get(l) for l in ("en", "ko", "ja")), record)
+    decoys = [b"SID", b"SID; sid=x", b"sid=x; SID", b"a_session=x; SID", b"theme=\xff; SID", b"sid=\xff; SID"]
+    answers = [(cookies, *people[1].ask_with_cookies("/news", cookies)[:2]) for cookies in decoys]
+    verdict.expect("live: no decoy of a cookie hides a session, where even strangers may read",
+                   all(a[1:] == (403, "trust-session-terminated") for a in answers) and people[1].ask_with_cookies("/news", b"a=b")[0] == 200, answers)
     told("live: taken back to let in", *measured(found, True))
 
     # The whole entry withdrawn: nobody reports a theft any more. It has to stand as it will after a restart.
