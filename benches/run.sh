@@ -9,4 +9,6 @@ cargo bench --locked -p normalize
 # Without DataFusion: the log is what acknowledges, and the lake takes long to optimise.
 cargo bench --locked -p store --no-default-features --bench intake
 cargo bench --locked -p gateway --bench evidence
+# Beside Cedar and Rego, in a workspace of its own so that they stay out of the product's lock file.
+cargo run --release --locked --manifest-path benches/trust/Cargo.toml
 benches/gateway.sh
