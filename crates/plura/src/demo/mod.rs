@@ -15,13 +15,13 @@ use players::News;
 use schema::{Event, Secret, TenantId, format_time};
 use server::rights::Scope;
 use server::{RunningServer, local};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use store::meta::{IncidentFilter, Mode};
+use store::meta::{IncidentFilter, Mode, TrustDecision, TrustDecisionFilter};
 use tokio::sync::mpsc;
 
 /// Stories of the demo, how much faster than told they play, and after how many seconds they begin.
@@ -449,7 +449,26 @@ struct Board {
     answers: BTreeMap<(String, String), BTreeMap<u16, u64>>,
     incidents: BTreeMap<uuid::Uuid, String>,
     actions: BTreeMap<uuid::Uuid, String>,
+    judged: BTreeSet<uuid::Uuid>,
     told: Option<Instant>,
+}
+
+/// Trust decisions looked at with each glance; more come only when much happens at once.
+const JUDGED_SHOWN: usize = 50;
+
+/// `session:… 81.65 → 20.00 deny: a grave finding is open`: one whose standing changed.
+fn turn_of_trust(decision: &TrustDecision) -> Option<String> {
+    use crate::words::{Language, language};
+    let doc: serde_json::Value = serde_json::from_str(decision.doc.get()).ok()?;
+    let before = doc.pointer("/previous/score")?.as_f64()?;
+    let after = doc.pointer("/decision/score")?.as_f64()?;
+    let language = match language() {
+        Language::English => "en",
+        Language::Korean => "ko",
+        Language::Japanese => "ja",
+    };
+    let why = doc.pointer(&format!("/reason_admin/{language}"))?.as_str()?;
+    Some(format!("{} {before:.2} → {after:.2}  {why}", decision.session))
 }
 
 /// How often the counts are told.
@@ -471,9 +490,18 @@ impl Board {
         let read = server.app.meta.read(|read| {
             let incidents = read
                 .incidents(tenant, &IncidentFilter { limit: 100, ..IncidentFilter::default() })?;
-            Ok((incidents, read.live_actions(tenant)?))
+            let latest =
+                TrustDecisionFilter { limit: JUDGED_SHOWN, ..TrustDecisionFilter::default() };
+            Ok((incidents, read.live_actions(tenant)?, read.trust_decisions(tenant, &latest)?))
         });
-        let Ok((incidents, actions)) = read else { return };
+        let Ok((incidents, actions, judged)) = read else { return };
+        for decision in judged.iter().rev() {
+            if self.judged.insert(decision.id)
+                && let Some(line) = turn_of_trust(decision)
+            {
+                self.note(&format!("{at:4} s  trust     {line}  {}", decision.id));
+            }
+        }
         for incident in incidents.iter().rev() {
             let line = format!("{} [{}]", word(&incident.title), word(incident.severity.as_str()));
             if self.incidents.get(&incident.id) != Some(&line) {
