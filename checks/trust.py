@@ -411,6 +411,13 @@ def gateway(rig, verdict):
         ("a key of 20,000 letters", "/home", [("Authorization", "Bearer " + "a" * 20_000)]), ("70 cookies of sessions", "/home", [("Cookie", f"sid={n}") for n in range(70)]),
         ("an address that is none", "/home", [("X-Forwarded-For", "not-an-address")]),
     ]
+    spellings = ["//admin/users", "/%61dmin/users", "/x/../admin/users", "/./admin/users", "/admin;x/users", "/x/%2e%2e/admin/users",
+                 "/admin%2fusers", "/x/..%2fadmin/users", "/admin//users", "/a\\..\\admin/users", "http://app.test/admin/users"]
+    other = Person(rig, "user-b")
+    other.login()
+    answers = [(target, *other.ask(target)[:2]) for target in spellings]
+    verdict.expect(f"gateway: {len(spellings)} spellings of a path that demands proof open none of it", all(a[1] in (400, 401, 403) for a in answers), answers)
+    other.wire.close()
     opened = []
     for what, target, headers in tricks:
         for person in strangers:

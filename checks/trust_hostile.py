@@ -227,3 +227,8 @@ def tenants(rig, verdict, token):
     narrow = rig.make_token("narrow", ["intake"])
     status, _, data = rig.api.call("POST", EVALUATION, WHOLE.encode(), MEDIA, token=narrow)
     verdict.expect("a token without the right: 403", status == 403 and read(data).get("code"), (status, data[:200]))
+    made = rig.api.json("POST", "/api/v1/tokens", {"name": "brief", "scopes": ["decide"]}, {**rig.session, "Plura-Tenant": "default"}, token="")
+    before = still_answers(rig, made["token"])
+    gone = rig.api.call("DELETE", f"/api/v1/tokens/{made['view']['id']}", None, {**rig.session, "Plura-Tenant": "default"}, token="")[0]
+    status, _, data = rig.api.call("POST", EVALUATION, WHOLE.encode(), MEDIA, token=made["token"])
+    verdict.expect("a token just revoked: 401 at once, though it was just looked up", before and gone == 204 and status == 401, (before, gone, status, data[:200]))

@@ -2,6 +2,7 @@
 
 use super::names::{Kind, Names, joined};
 use super::outcome::{OutcomeSpec, Outcomes};
+use super::path::plain;
 use super::place::Place;
 use super::protect::Protect;
 use super::route::{Pattern, template};
@@ -217,6 +218,9 @@ impl Site {
         if self.routes.is_empty() {
             return None;
         }
+        // A route holds for every spelling of its path.
+        let plain = plain(path);
+        let path = plain.as_deref().unwrap_or(path);
         let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         let literal = self.by_segment.get(first).map(Vec::as_slice).unwrap_or_default();
         let find = |numbers: &[usize]| {
@@ -262,7 +266,11 @@ impl Site {
         }
         let endpoint = match self.route(method, path) {
             Some(route) => format!("{method} {}", route.endpoint),
-            None => template(method, hidden.as_deref().unwrap_or(path)),
+            None => {
+                let path = hidden.as_deref().unwrap_or(path);
+                let plain = plain(path);
+                template(method, plain.as_deref().unwrap_or(path))
+            }
         };
         (hidden, endpoint)
     }

@@ -10,7 +10,8 @@ use super::shared::{Shared, now};
 use crate::enforce::RequestKeys;
 use crate::evidence::{self, Trusted};
 use crate::trust::{
-    Decision, End, Held, LARGE_TRANSFER_BYTES, Obligation, Question, Refused, Ticket, Way,
+    Decision, End, Held, LARGE_TRANSFER_BYTES, Obligation, Obligations, Question, Refused, Ticket,
+    Way,
 };
 use http::header::{
     CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue,
@@ -110,6 +111,19 @@ pub async fn admit(
     let site = Arc::clone(open.site());
     // A site with trust is refused without a server to ask.
     let (Some(asker), Some(trust)) = (&shared.trust, &site.trust) else { return Ok(()) };
+    if evidence::plain_path(&open.exchange.request.path).is_err() {
+        // To decide about one reading of it would let the other pass.
+        let held = Held::new(Refused::Denied, "ambiguous-path");
+        open.exchange.trust = Some(Trusted {
+            decision: None,
+            performed: Obligations::default(),
+            held: Some(held),
+            is_unavailable: false,
+            ended: None,
+        });
+        asker.metrics.refused(held.refused);
+        return Err(refuse(live, open, &held, None));
+    }
     let changes = asker.streams.changes();
     let question = Arc::new(Question::new(&site, keys, &open.exchange.request));
     let answer = asker.ask(&question, trust.timeout).await;
