@@ -83,18 +83,23 @@ def _die_with_parent():
     LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
+def _end_with_parent():
+    LIBC.prctl(1, signal.SIGTERM)
+
+
 class Child:
     """A process of ours with its output in files."""
 
     def __init__(self, name, argv, folder, env=None, count=0):
         self.name = name
+        self.is_nginx = argv[0].endswith("/nginx")
         self.out = Path(folder) / f"{name}.{count}.out"
         self.err = Path(folder) / f"{name}.{count}.err"
         self.started = time.monotonic()
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(
                 argv, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=env,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_end_with_parent if self.is_nginx else _die_with_parent,
             )
         self.pid = self.process.pid
 
@@ -304,7 +309,8 @@ class Rig:
     def close(self):
         for child in reversed(self.children):
             try:
-                child.kill()
+                # A killed nginx leaves its workers behind.
+                child.stop(3) if child.is_nginx else child.kill()
             except (OSError, subprocess.TimeoutExpired):
                 pass
         self.children = []

@@ -23,6 +23,7 @@ reputation:
   - {{cidr: 198.51.100.7, ip_rep: bad, proxy_vpn_tor: tor}}
 resources:
   - {{name: administration, type: route, id: "app/* /admin/*", required: [mfa_result]}}
+  - {{name: secrets, type: route, id: "shop/* /orders/secret/*", required: [mfa_result]}}
 grants:{fixture}
   - {{subjects: [kim, lee], actions: [GET], resources: ["route:shop/GET /orders/*"{more}]}}
   - {{subjects: ["user*", "guest*"], actions: [GET, POST], resources: ["route:app/*", "route:open/*"]}}
@@ -292,6 +293,9 @@ def nginx(rig, verdict):
         ("a semicolon segment", as_person("kim", "/orders/..;/cart")),
         ("a path that is not UTF-8", as_person("kim", "/orders/%ff%fe")),
         ("raw bytes in the path", raw_target("kim", b"/orders/\xff\xfe")),
+        ("a parameter in a path that demands proof", as_person("kim", "/orders/secret;x/9")),
+        ("the same, escaped", as_person("kim", "/orders/secret%3bx/9")),
+        ("the path itself", as_person("kim", "/orders/secret/9")),
         ("a path of 7,000 letters", as_person("kim", "/orders/" + "a" * 7_000)),
         ("a query of 2,000 letters", as_person("kim", "/cart?q=" + "a" * 2_000)),
         ("a query of 7,000 letters", as_person("kim", "/cart?q=" + "a" * 7_000)),
