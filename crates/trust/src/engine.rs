@@ -13,7 +13,7 @@
 //! helps. The interval comes from the same walk, with every unknown signal read in every way.
 
 use crate::decision::{Contribution, Decision, Demands, Knowledge, Part, Points, Reason};
-use crate::expr::{Facts, Truth};
+use crate::expr::{Condition, Facts, Truth};
 use crate::policy::{CATEGORIES, Indicator, Lens, POINT, Policy};
 use crate::policy::{LOW, MISSING, SILENT, UNKNOWN};
 use crate::vocabulary::State;
@@ -45,19 +45,23 @@ pub fn decide(policy: &Policy, profile: usize, state: &State, demands: &Demands)
 fn interval(policy: &Policy, profile: usize, state: &State) -> (i64, i64) {
     let derived = policy.derive(state, true);
     let facts = state.facts(&derived, true);
-    let bound = |side: Side| {
-        let mut sums = Sums::default();
-        for indicator in &policy.indicators {
-            if let Some(points) = look(policy, indicator, &facts, side).points {
+    let prior = Prior::of(policy, &facts);
+    let (mut low, mut high) = (Sums::default(), Sums::default());
+    for indicator in &policy.indicators {
+        let seen = Seen::of(indicator, &facts);
+        for (sums, side) in [(&mut low, Side::Worse), (&mut high, Side::Better)] {
+            if let Some(points) = seen.look(policy, indicator, &facts, prior, side).points {
                 sums.add(indicator, points);
             }
         }
-        let (_, base) = lens(policy, &facts, &sums, side);
+    }
+    let bound = |sums: &Sums, side: Side| {
+        let (_, base) = lens(policy, &facts, sums, side);
         let mut score = base;
         walk(policy, profile, &facts, base, side, |_, _, after| score = after);
         score
     };
-    (bound(Side::Worse), bound(Side::Better))
+    (bound(&low, Side::Worse), bound(&high, Side::Better))
 }
 
 /// Which reading counts where there are several.
@@ -122,8 +126,12 @@ impl<'a> Run<'a> {
     fn new(policy: &'a Policy, profile: usize, state: &'a State) -> Self {
         let derived = policy.derive(state, false);
         let facts = state.facts(&derived, false);
-        let looks: Vec<Look> =
-            policy.indicators.iter().map(|of| look(policy, of, &facts, Side::Worse)).collect();
+        let prior = Prior::of(policy, &facts);
+        let looks: Vec<Look> = policy
+            .indicators
+            .iter()
+            .map(|of| Seen::of(of, &facts).look(policy, of, &facts, prior, Side::Worse))
+            .collect();
         let (lens, base) = lens(policy, &facts, &Sums::of(policy, &looks), Side::Worse);
         let mut steps = Vec::new();
         let mut score = base;
@@ -342,53 +350,112 @@ fn penalised(score: i64, percent: i64) -> i64 {
     score * (100 * POINT - percent) / (100 * POINT)
 }
 
-fn look(policy: &Policy, of: &Indicator, facts: &Facts<'_>, side: Side) -> Look {
-    let is_silent = of.slots & facts.silent != 0;
-    let leaves_out = of.not_applicable.as_ref().map_or(Truth::FALSE, |when| when.eval(facts));
-    if leaves_out.is_true() {
-        return Look { points: None, knowledge: Knowledge::Known };
-    }
-    let mut found: Option<i64> = None;
-    let mut pick = |points: i64| found = Some(found.map_or(points, |one| side.pick(one, points)));
-    let mut is_settled = false;
-    for (when, points) in &of.cases {
-        let truth = when.eval(facts);
-        if truth.may_be_true() {
-            pick(*points);
-        }
-        if truth.is_true() {
-            is_settled = true;
-            break;
-        }
-    }
-    if !is_settled {
+/// What stands in for what nobody reported, on either side.
+#[derive(Clone, Copy)]
+struct Prior {
+    low: i64,
+    high: i64,
+}
+
+impl Prior {
+    fn of(policy: &Policy, facts: &Facts<'_>) -> Prior {
         let is_sensitive = policy.sensitive.eval(facts);
-        let by = |is_sensitive: bool| {
-            if is_sensitive { policy.unknown_sensitive } else { policy.unknown }
+        let by = |yes: bool| if yes { policy.unknown_sensitive } else { policy.unknown };
+        let (sure, perhaps) = (by(is_sensitive.is_true()), by(is_sensitive.may_be_true()));
+        Prior { low: sure.min(perhaps), high: sure.max(perhaps) }
+    }
+}
+
+/// What an indicator's conditions come to, before anything is chosen among.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    leaves_out: Truth,
+    lifts: Truth,
+    /// A case fires for certain.
+    is_settled: bool,
+    /// Of the cases that may fire.
+    points: Option<(i64, i64)>,
+}
+
+impl Seen {
+    /// Evaluates the indicator, or takes what it comes to when none of its signals is known.
+    fn of(indicator: &Indicator, facts: &Facts<'_>) -> Seen {
+        match &indicator.blank {
+            Some(blank) if indicator.slots & facts.known == 0 => {
+                if facts.is_open {
+                    blank.open
+                } else {
+                    blank.closed
+                }
+            }
+            _ => Seen::evaluate(indicator, facts),
+        }
+    }
+
+    pub(crate) fn evaluate(of: &Indicator, facts: &Facts<'_>) -> Seen {
+        let truth = |when: Option<&Condition>| when.map_or(Truth::FALSE, |when| when.eval(facts));
+        let mut seen = Seen {
+            leaves_out: truth(of.not_applicable.as_ref()),
+            lifts: Truth::FALSE,
+            is_settled: false,
+            points: None,
         };
-        pick(by(is_sensitive.is_true()));
-        pick(by(is_sensitive.may_be_true()));
+        if seen.leaves_out.is_true() {
+            return seen;
+        }
+        for (when, points) in &of.cases {
+            let truth = when.eval(facts);
+            if truth.may_be_true() {
+                let (low, high) = seen.points.unwrap_or((*points, *points));
+                seen.points = Some((low.min(*points), high.max(*points)));
+            }
+            if truth.is_true() {
+                seen.is_settled = true;
+                break;
+            }
+        }
+        seen.lifts = truth(of.lift.as_ref().map(|lift| &lift.when));
+        seen
     }
-    let mut points = found.unwrap_or(0);
-    if let Some(lift) = &of.lift
-        && points < lift.to
-        && side.spares(lift.when.eval(facts))
-    {
-        points += (lift.to - points) * lift.percent / 100;
+
+    fn look(
+        &self,
+        policy: &Policy,
+        of: &Indicator,
+        facts: &Facts<'_>,
+        prior: Prior,
+        side: Side,
+    ) -> Look {
+        if self.leaves_out.is_true() {
+            return Look { points: None, knowledge: Knowledge::Known };
+        }
+        let prior = side.pick(prior.low, prior.high);
+        let mut points = match self.points {
+            Some((low, high)) if self.is_settled => side.pick(low, high),
+            Some((low, high)) => side.pick(side.pick(low, high), prior),
+            None => prior,
+        };
+        if let Some(lift) = &of.lift
+            && points < lift.to
+            && side.spares(self.lifts)
+        {
+            points += (lift.to - points) * lift.percent / 100;
+        }
+        let is_silent = of.slots & facts.silent != 0;
+        if is_silent {
+            points = side.pick(points, policy.unverifiable);
+        }
+        if self.leaves_out.may_be_true() {
+            // In or out: with nothing it is worse than left out, with everything it is better.
+            points = side.pick(0, 100 * POINT);
+        }
+        let knowledge = match (is_silent, self.is_settled) {
+            (true, _) => Knowledge::Silent,
+            (false, true) => Knowledge::Known,
+            (false, false) => Knowledge::Unknown,
+        };
+        Look { points: Some(points), knowledge }
     }
-    if is_silent {
-        points = side.pick(points, policy.unverifiable);
-    }
-    if leaves_out.may_be_true() {
-        // In or out: with nothing it is worse than left out, with everything it is better.
-        points = side.pick(0, 100 * POINT);
-    }
-    let knowledge = match (is_silent, is_settled) {
-        (true, _) => Knowledge::Silent,
-        (false, true) => Knowledge::Known,
-        (false, false) => Knowledge::Unknown,
-    };
-    Look { points: Some(points), knowledge }
 }
 
 /// Penalties, ceilings and caps in the policy's order, each told with the score after it.

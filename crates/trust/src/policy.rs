@@ -4,6 +4,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+use crate::engine::Seen;
 use crate::expr::{Condition, Facts, Truth};
 use crate::vocabulary::Vocabulary;
 use crate::{Decision, Readings, State, Value};
@@ -83,6 +84,15 @@ pub(crate) struct Indicator {
     pub cases: Vec<(Condition, i64)>,
     /// Signals it depends on.
     pub slots: u128,
+    /// What it comes to when none of them is known; most are not, most of the time.
+    pub blank: Option<Blank>,
+}
+
+/// In the closed world, and where the unknown may come out either way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Blank {
+    pub closed: Seen,
+    pub open: Seen,
 }
 
 /// Moves points part of the way up to `to`.
@@ -273,6 +283,20 @@ impl Policy {
             Language::En => text.en.as_str(),
             Language::Ja => text.ja.as_str(),
         })
+    }
+
+    /// Works out what indicators come to when nothing is known. To be called again when their cases
+    /// change.
+    pub(crate) fn fill_blanks(&mut self) {
+        let nothing = State { values: vec![0; self.vocabulary.signals.len()], known: 0, silent: 0 };
+        let [closed, open] = [false, true].map(|is_open| {
+            let derived = self.derive(&nothing, is_open);
+            let facts = nothing.facts(&derived, is_open);
+            self.indicators.iter().map(|of| Seen::evaluate(of, &facts)).collect::<Vec<_>>()
+        });
+        for ((indicator, closed), open) in self.indicators.iter_mut().zip(closed).zip(open) {
+            indicator.blank = Some(Blank { closed, open });
+        }
     }
 
     /// Derived facts as the closed world has them: what is not known is not so.

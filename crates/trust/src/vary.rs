@@ -84,6 +84,7 @@ fn shaken(policy: &Policy, spread: Spread, dice: &mut Dice) -> Policy {
     for weight in policy.lenses.iter_mut().flat_map(|lens| &mut lens.weights) {
         *weight = scaled(*weight, spread.weights_percent, dice);
     }
+    policy.fill_blanks();
     for penalty in &mut policy.penalties {
         penalty.percent = scaled(penalty.percent, spread.penalties_percent, dice).min(100 * POINT);
     }

@@ -17,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn parse(file: &str, text: &str) -> Result<Policy, Vec<Diagnostic>> {
     let raw: RawFile = yaml::read(file, text, POLICY_BYTES_MAX).map_err(|d| vec![d])?;
     let mut reader = Reader { file, diagnostics: Vec::new() };
-    let policy = reader.policy(raw, text);
+    let mut policy = reader.policy(raw, text);
+    policy.fill_blanks();
     if reader.diagnostics.is_empty() { Ok(policy) } else { Err(reader.diagnostics) }
 }
 
@@ -472,6 +473,7 @@ impl Reader<'_> {
                 lift,
                 cases,
                 slots,
+                blank: None,
             });
         }
         indicators
