@@ -1,5 +1,6 @@
 //! `server.yaml`: where to listen, where to keep data, whom to hear.
 
+use crate::geoip::GeoIpConfig;
 use crate::pipeline::outside::Outside;
 use crate::pipeline::worker::Tuning;
 use crate::trust::front::FrontConfig;
@@ -34,6 +35,8 @@ pub struct Config {
     pub connectors: BTreeMap<TenantId, PathBuf>,
     /// The faces of the trust engine; docs/trust-api.md.
     pub trust: TrustConfig,
+    /// Where addresses lie; docs/trust-signals.md.
+    pub geoip: GeoIpConfig,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -169,6 +172,7 @@ impl Default for Config {
             protected: Protected::default(),
             connectors: BTreeMap::new(),
             trust: TrustConfig::default(),
+            geoip: GeoIpConfig::default(),
         }
     }
 }

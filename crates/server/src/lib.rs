@@ -8,6 +8,7 @@ pub mod config;
 pub mod deeds;
 pub mod ext_authz;
 mod files;
+pub mod geoip;
 pub mod handle;
 pub mod identity;
 pub mod ledgers;
@@ -36,7 +37,7 @@ use identity::password::Passwords;
 use ledgers::{Ledgers, LedgersError};
 use pipeline::worker::{Judged, Tuning};
 use problem::Problem;
-use schema::Secret;
+use schema::{Diagnostic, Secret};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -81,6 +82,8 @@ pub enum StartError {
         "cannot take or send signals: {0}: check `trust.signal_issuers` and `trust.signal_receivers`"
     )]
     Signals(String),
+    #[error("{0}")]
+    GeoIp(Diagnostic),
     #[error("cannot start: {0}")]
     Problem(Problem),
 }
@@ -162,15 +165,17 @@ pub async fn start_with(
     let address = listener
         .local_addr()
         .map_err(|cause| StartError::Listen { address: config.listen, cause })?;
+    let geoip = config.geoip.clone();
     let opened = tokio::task::spawn_blocking(move || -> Result<_, StartError> {
+        let geoip = geoip.open().map_err(StartError::GeoIp)?;
         let meta = Meta::open(&data.join("meta.sqlite"))?;
         let ledgers = Ledgers::new(data.clone(), meta.clone());
         // What a crash left in the outbox reaches the ledger before anything is added to it.
         ledgers.drain_all()?;
         let store = Store::open(StoreConfig::new(data))?;
-        Ok((store, meta, ledgers))
+        Ok((store, meta, ledgers, geoip))
     });
-    let (store, meta, ledgers) =
+    let (store, meta, ledgers, geoip) =
         opened.await.map_err(|cause| StartError::Problem(Problem::internal(&cause)))??;
     for diagnostic in store.diagnostics() {
         tracing::warn!(code = diagnostic.code, place = diagnostic.place, "{}", diagnostic.message);
@@ -189,7 +194,7 @@ pub async fn start_with(
     let receivers = &config.trust.signal_receivers;
     let transmitter = Transmitter::start(&config.data, receivers, &meta, &ledgers);
     let transmitter = transmitter.map_err(StartError::Signals)?;
-    let desks = Desks::new(meta.clone(), ledgers.clone(), transmitter);
+    let desks = Desks::new(meta.clone(), ledgers.clone(), transmitter, geoip);
     let pipeline = build(&store, &meta, &ledgers, &desks)?;
     let (end, ending) = watch::channel(false);
     let app = App {

@@ -45,6 +45,7 @@ pub fn server(args: ServerArgs) -> Result<ExitCode, Failure> {
     }
     if args.check {
         config.tuning().map_err(|faults| wrong(&faults))?;
+        config.geoip.open().map_err(|fault| wrong(&[fault]))?;
         say("the configuration is fine");
         return Ok(ExitCode::SUCCESS);
     }

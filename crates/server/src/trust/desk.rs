@@ -5,7 +5,7 @@
 use super::answer::{self, Answer, AnswerContext, JudgedContext};
 use super::evidence::{Evidence, Met};
 use super::recent::{Last, Outcome, Recent, what};
-use super::record::{Previous, Record, session_of};
+use super::record::{OPENED, Previous, Record, session_of};
 use super::wire::Question;
 use crate::identity::secrets::new_id;
 use crate::problem::Problem;
@@ -118,8 +118,12 @@ impl Desk {
             }
             let session = session_of(&question);
             let account = judged.account.take();
+            let opening = inner.recent.opening(&judged.record);
             let last = inner.recent.entry(session, question, account);
-            let (previous, keep) = last.note(&judged, now);
+            let (previous, keep) = last.note(&judged, opening.is_some(), now);
+            if let (Some(opening), Some(_)) = (opening, &keep) {
+                inner.recent.opened(opening);
+            }
             let Fresh { answer, mut record, .. } = judged;
             let record = keep.map(|cause| {
                 record.cause = cause.code.to_owned();
@@ -356,12 +360,22 @@ pub(super) struct Keep {
 }
 
 impl Last {
-    /// Remembers the outcome; what it was before, and why to keep the record, if so.
-    fn note(&mut self, fresh: &Fresh, now: Timestamp) -> (Option<Previous>, Option<Keep>) {
+    /// Remembers the outcome; what it was before, and why to keep the record, if so. `is_opening`:
+    /// a permission that is not on record today.
+    fn note(
+        &mut self,
+        fresh: &Fresh,
+        is_opening: bool,
+        now: Timestamp,
+    ) -> (Option<Previous>, Option<Keep>) {
         let record = &fresh.record;
         let what = what(&self.question);
         let Some(known) = self.outcome_mut(what) else {
-            let keep = (!record.permit).then_some(Keep { code: "refused", repeats: 0 });
+            let keep = match (record.permit, is_opening) {
+                (false, _) => Some(Keep { code: "refused", repeats: 0 }),
+                (true, true) => Some(Keep { code: OPENED, repeats: 0 }),
+                (true, false) => None,
+            };
             self.put(Outcome::of(what, record, keep.is_some()));
             return (None, keep);
         };
@@ -372,6 +386,7 @@ impl Last {
         let keep = match (is_alike, record.permit) {
             (false, _) => Some(Keep { code: "changed", repeats }),
             (true, false) if is_due => Some(Keep { code: "refused", repeats }),
+            (true, true) if is_opening => Some(Keep { code: OPENED, repeats }),
             _ => None,
         };
         let recorded = known.recorded;
@@ -380,7 +395,9 @@ impl Last {
             known.recorded = recorded;
             known.repeats = repeats + 1;
         }
-        (Some(previous), keep)
+        // An opening is no turn: whoever looks for those finds none in it.
+        let is_turn = keep.as_ref().is_none_or(|keep| keep.code != OPENED);
+        (is_turn.then_some(previous), keep)
     }
 }
 
@@ -401,7 +418,7 @@ mod tests {
 
     fn desk(site: &str) -> Desk {
         let rules = parse_policy("", PROFILE_DEFAULT).unwrap();
-        let evidence = Evidence::new(parse_site(site).unwrap());
+        let evidence = Evidence::new(parse_site(site).unwrap(), None);
         Desk::new("default".parse().unwrap(), rules, evidence, NOW)
     }
 
@@ -426,10 +443,13 @@ mod tests {
     }
 
     #[test]
-    fn a_permission_is_kept_only_when_it_changes_something() {
+    fn a_permission_is_kept_once_a_day_and_when_it_changes_something() {
         let desk = desk("");
         let ask = |at| desk.judge(question(""), at).unwrap();
-        assert!(ask(NOW).answer.decision && ask(NOW + 1).record.is_none());
+        let opened = ask(NOW);
+        assert!(opened.answer.decision && ask(NOW + 1).record.is_none());
+        let opened = opened.record.unwrap();
+        assert_eq!((opened.cause.as_str(), opened.is_attested()), ("opened", false));
         let kim = Entity::new(EntityKind::Account, "kim");
         let suspected = |is_suspected, at| {
             let enter =
@@ -445,6 +465,9 @@ mod tests {
         suspected(false, NOW + 4);
         let back = desk.standing("session:s-1", NOW + 5).unwrap().0.unwrap();
         assert!(back.permit, "and back again");
+        assert!(ask(NOW + 5).record.is_none(), "on record already");
+        let tomorrow = ask(NOW + 24 * 60 * 60 * 1000).record.unwrap();
+        assert_eq!((tomorrow.cause.as_str(), tomorrow.previous), ("opened", None));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What a tenant knows of itself and remembers of its people, and how a question meets it.
 
+use super::front;
 use super::recent::entity_kind;
 use super::wire::Question;
+use crate::geoip::GeoIp;
 use schema::{Entity, EntityKind, Event, Finding, Timestamp};
 use serde_json::{Map, Value as Json};
 use trust::{Ask, Book, BookLimits, Demands, Gathered, Policy, Properties, Readings, Site, gather};
@@ -10,6 +12,9 @@ use trust::{Ask, Book, BookLimits, Demands, Gathered, Policy, Properties, Readin
 pub struct Evidence {
     pub site: Site,
     pub book: Book,
+    /// Where addresses lie, when the operator supplies a database: looked up here, so that the book
+    /// stays pure.
+    geoip: Option<GeoIp>,
 }
 
 /// What a question is judged by.
@@ -26,13 +31,13 @@ pub struct Met {
 const STRICT: &str = "strict";
 
 impl Evidence {
-    pub fn new(site: Site) -> Evidence {
-        Evidence { site, book: Book::new(BookLimits::default()) }
+    pub fn new(site: Site, geoip: Option<GeoIp>) -> Evidence {
+        Evidence { site, book: Book::new(BookLimits::default()), geoip }
     }
 
     /// Every signal the question is judged by, and what its resource demands.
     pub fn gather(&self, policy: &Policy, question: &Question, now: Timestamp) -> Met {
-        let ask = ask(question, now);
+        let ask = ask(question, self.geoip.as_ref(), now);
         let worse = |signal: &str, left: &trust::Value, right: &trust::Value| {
             policy.is_worse(signal, left, right)
         };
@@ -72,7 +77,11 @@ impl Evidence {
 
     /// Takes an event in; whom it may have changed.
     pub fn observe(&mut self, event: &Event) -> Vec<Entity> {
-        self.book.observe(event, &self.site, None)
+        let geoip = self.geoip.as_ref();
+        let place = geoip.zip(event.src_ip.as_deref()).and_then(|(geoip, address)| {
+            front::address(address).and_then(|address| geoip.place(address))
+        });
+        self.book.observe(event, &self.site, place.as_ref())
     }
 
     pub fn find(&mut self, finding: &Finding) -> Vec<Entity> {
@@ -101,13 +110,13 @@ impl Evidence {
     }
 }
 
-fn ask(question: &Question, now: Timestamp) -> Ask {
+fn ask(question: &Question, geoip: Option<&GeoIp>, now: Timestamp) -> Ask {
     let text = |properties: &Map<String, Json>, name: &str| {
         properties.get(name).and_then(Json::as_str).map(str::to_owned)
     };
     let of_subject = |name: &str| text(&question.subject.properties, name);
     let kind = entity_kind(&question.subject.kind).map(EntityKind::as_str);
-    let address = question.context.address.as_deref();
+    let address = question.context.address.as_deref().and_then(front::address);
     Ask {
         subject_kind: kind.unwrap_or(&question.subject.kind).to_owned(),
         subject_id: question.subject.id.clone(),
@@ -118,9 +127,9 @@ fn ask(question: &Question, now: Timestamp) -> Ask {
         action: question.action.clone(),
         resource_kind: question.resource.kind.clone(),
         resource_id: question.resource.id.clone(),
-        address: address.and_then(super::front::address),
+        address,
         user_agent: question.context.user_agent.clone(),
-        place: None,
+        place: geoip.zip(address).and_then(|(geoip, address)| geoip.place(address)),
         at: now,
         stated: question.context.signals.clone(),
     }

@@ -3,6 +3,7 @@
 use super::desk::{Desk, Rules};
 use super::evidence::Evidence;
 use super::register::{Entry, REGISTERS, SIGNALS};
+use crate::geoip::GeoIp;
 use crate::handle::now;
 use crate::problem::Problem;
 use crate::ssf::signal::Signal;
@@ -59,7 +60,7 @@ fn faulty(code: &'static str, what: &str, faults: Vec<Diagnostic>) -> Problem {
 }
 
 /// The tenant's desk as the metadata has it.
-pub(super) fn desk(meta: &Meta, tenant: &TenantId) -> Result<Desk, Problem> {
+pub(super) fn desk(meta: &Meta, tenant: &TenantId, geoip: Option<GeoIp>) -> Result<Desk, Problem> {
     let (policy, site) = meta.read(|read| {
         Ok((read.trust_text(tenant, TrustText::Policy)?, read.trust_text(tenant, TrustText::Site)?))
     })?;
@@ -78,7 +79,7 @@ pub(super) fn desk(meta: &Meta, tenant: &TenantId) -> Result<Desk, Problem> {
     let rules = rules.map_err(unusable("trust policy"))?;
     let site = site.map_or_else(String::new, |stored| stored.text);
     let site = parse_site(&site).map_err(unusable("site"))?;
-    let mut evidence = Evidence::new(site);
+    let mut evidence = Evidence::new(site, geoip);
     for name in REGISTERS {
         let entries = meta.read(|read| read.trust_entries(tenant, name, None, ENTRIES_MAX))?;
         for entry in &entries {

@@ -23,6 +23,7 @@ pub use load::{ENTRIES_MAX, PROFILE_DEFAULT, parse_policy, parse_site};
 pub use writer::Writer;
 
 use crate::app::{App, Blocking};
+use crate::geoip::GeoIp;
 use crate::handle::now;
 use crate::identity::guard::Principal;
 use crate::ledgers::Ledgers;
@@ -48,13 +49,19 @@ struct Inner {
     meta: Meta,
     writer: Writer,
     transmitter: Transmitter,
+    geoip: Option<GeoIp>,
     desks: Mutex<HashMap<TenantId, Arc<Desk>>>,
 }
 
 impl Desks {
-    pub fn new(meta: Meta, ledgers: Ledgers, transmitter: Transmitter) -> Desks {
+    pub fn new(
+        meta: Meta,
+        ledgers: Ledgers,
+        transmitter: Transmitter,
+        geoip: Option<GeoIp>,
+    ) -> Desks {
         let writer = Writer::start(meta.clone(), ledgers);
-        let inner = Inner { meta, writer, transmitter, desks: Mutex::default() };
+        let inner = Inner { meta, writer, transmitter, geoip, desks: Mutex::default() };
         Desks { inner: Arc::new(inner) }
     }
 
@@ -78,8 +85,9 @@ impl Desks {
         if let Some(desk) = self.known(tenant) {
             return Ok(desk);
         }
-        let of = tenant.clone();
-        let loaded = self.inner.meta.blocking_problem(move |meta| load::desk(meta, &of)).await?;
+        let (of, geoip) = (tenant.clone(), self.inner.geoip.clone());
+        let load = move |meta: &Meta| load::desk(meta, &of, geoip);
+        let loaded = self.inner.meta.blocking_problem(load).await?;
         let mut desks = self.inner.desks.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Arc::clone(desks.entry(tenant.clone()).or_insert_with(|| Arc::new(loaded))))
     }

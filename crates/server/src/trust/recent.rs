@@ -4,7 +4,7 @@ use super::record::{Previous, Record};
 use super::wire::Question;
 use schema::{Entity, EntityKind, Timestamp};
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 
 /// Sessions remembered per tenant; the one that was silent for longest is forgotten first. About
@@ -14,6 +14,12 @@ const SESSIONS_MAX: usize = 10_000;
 /// Actions on resources remembered of one session.
 const OUTCOMES_MAX: usize = 8;
 
+/// First permissions written down per tenant and day. A week of them, which a replay looks at, leaves
+/// 30,000 of the 100,000 records that are kept to refusals and changes.
+const OPENED_MAX: usize = 10_000;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
 #[derive(Default)]
 pub struct Recent {
     sessions: HashMap<String, Last>,
@@ -22,6 +28,14 @@ pub struct Recent {
     /// Sessions by whom their latest question is about.
     about: HashMap<Entity, BTreeSet<String>>,
     tick: u64,
+    opened: Opened,
+}
+
+/// Which actions on which resources sessions were let in to, and it was written down, this day (UTC).
+#[derive(Default)]
+struct Opened {
+    day: i64,
+    keys: HashSet<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -105,7 +119,32 @@ impl Last {
     }
 }
 
+/// A session at a resource, with an action on it; only ever compared within this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Opening(u64);
+
 impl Recent {
+    /// What a permission opens, when that is not on record today and there is room for it.
+    pub(super) fn opening(&mut self, record: &Record) -> Option<Opening> {
+        if !record.permit {
+            return None;
+        }
+        let day = record.time.div_euclid(DAY_MS);
+        if self.opened.day != day {
+            self.opened = Opened { day, keys: HashSet::new() };
+        }
+        let mut hasher = DefaultHasher::new();
+        (&record.session, &record.action, &record.resource).hash(&mut hasher);
+        let key = hasher.finish();
+        let is_new = self.opened.keys.len() < OPENED_MAX && !self.opened.keys.contains(&key);
+        is_new.then_some(Opening(key))
+    }
+
+    /// It is on record now.
+    pub(super) fn opened(&mut self, opening: Opening) {
+        self.opened.keys.insert(opening.0);
+    }
+
     /// The session's memory, with this as its latest question; `account` is whose it was found to be.
     pub(super) fn entry(
         &mut self,
@@ -220,4 +259,39 @@ pub fn entity_kind(subject_type: &str) -> Option<EntityKind> {
         "address" => EntityKind::Address,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::desk::Rules;
+    use super::super::{Desk, Evidence, PROFILE_DEFAULT, parse_policy, parse_site};
+    use super::*;
+    use crate::trust::wire::{Asked, parse};
+
+    const NOW: Timestamp = 1_795_000_000_000;
+
+    #[test]
+    fn a_flood_of_sessions_does_not_fill_the_records_with_permissions() {
+        let rules: Rules = parse_policy("", PROFILE_DEFAULT).unwrap();
+        let evidence = Evidence::new(parse_site("").unwrap(), None);
+        let desk = Desk::new("default".parse().unwrap(), rules, evidence, NOW);
+        let text = r#"{"subject":{"type":"session","id":"s","properties":{"account":"kim"}},
+            "action":{"name":"GET"},"resource":{"type":"route","id":"shop/GET /"}}"#;
+        let question = parse::<Asked>(text.as_bytes()).unwrap().question().unwrap();
+        let mut record = desk.judge(question, NOW).unwrap().record.unwrap();
+        let mut recent = Recent::default();
+        let mut kept = 0;
+        for session in 0..=OPENED_MAX {
+            record.session = format!("session:{session}");
+            if let Some(opening) = recent.opening(&record) {
+                recent.opened(opening);
+                kept += 1;
+            }
+        }
+        assert_eq!(kept, OPENED_MAX);
+        record.time += DAY_MS;
+        assert!(recent.opening(&record).is_some(), "a new day");
+        record.permit = false;
+        assert!(recent.opening(&record).is_none(), "a refusal opens nothing");
+    }
 }

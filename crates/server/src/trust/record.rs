@@ -12,6 +12,9 @@ use trust::{Decision, Demands, Readings};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// The cause of a record that tells who was let in, for replays: no refusal and no change.
+pub const OPENED: &str = "opened";
+
 /// A decision with everything it was made from: the same policy and readings give it again.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Record {
@@ -41,7 +44,7 @@ pub struct Record {
     pub decision: Decision,
     /// What the enforcement point was told; with obligations it cannot perform it is a refusal.
     pub permit: bool,
-    /// Permanent code: `refused`, `changed`, `finding`, `signal`, `register`, `site`, `policy`.
+    /// Permanent code: `refused`, `changed`, `opened`, `finding`, `signal`, `register`, `site`, `policy`.
     pub cause: String,
     /// The finding or other record that caused it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -76,6 +79,11 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl Record {
+    /// Whether the ledger is to have a leaf of it: not of who was let in as usual.
+    pub fn is_attested(&self) -> bool {
+        self.cause != OPENED
+    }
+
     /// The leaf that attests it: its digest, never what it says of a person.
     pub fn leaf(&self, tenant: &TenantId) -> Leaf {
         let decisions = self.decision.decisions.join(" ");

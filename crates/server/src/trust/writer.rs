@@ -105,7 +105,9 @@ async fn run(
                                 }
                             })?;
                             tx.put_trust_decision(tenant, &stored)?;
-                            tx.attest(&[record.leaf(tenant)])?;
+                            if record.is_attested() {
+                                tx.attest(&[record.leaf(tenant)])?;
+                            }
                         }
                         Ok(())
                     })

@@ -1,6 +1,8 @@
 //! A server in this process, and a client that trusts its certificate.
 #![allow(dead_code)]
 
+pub mod mmdb;
+
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
