@@ -4,10 +4,13 @@ and after the undo the same key is served again."""
 import hashlib
 import json
 import re
+import ssl
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
+from datetime import datetime, timezone
 
 from rig import ROOT, Rig, Verdict, Wire, arguments, free_port, request, wait_for
 
@@ -24,6 +27,40 @@ def chat(number, address):
     return request("POST", "/v1/chat/completions", "api.example", body, [
         ("Authorization", f"Bearer {api_key(number)}"), ("Content-Type", "application/json"),
         ("X-Forwarded-For", address), ("User-Agent", "openai-python/2.8.1")])
+
+
+def api(rig, path):
+    """The server's answer to a GET, by the profile the demo wrote."""
+    profile = json.loads(rig.profile.read_text())
+    ask = urllib.request.Request(profile["server"] + path, headers={"Authorization": f"Bearer {profile['token']}"})
+    with urllib.request.urlopen(ask, context=ssl.create_default_context(cafile=profile["ca_file"]), timeout=20) as answer:
+        return json.load(answer)
+
+
+def trust_falls(rig, verdict):
+    """An employee's session that starts at 75 or more falls below 25 with a finding, and the gateway refuses it."""
+    records = api(rig, "/api/v1/trust/decisions?limit=500")["items"]
+    turned = [r for r in records if r["session"].startswith("session:") and r["cause"] == "finding" and r.get("previous")
+              and r["previous"]["score"] >= 75 and r["decision"]["score"] < 25]
+    verdict.expect("a session falls from 75 or more to below 25 by a finding", turned, [r["decision"]["score"] for r in records][:20])
+    if not turned:
+        return
+    record = turned[-1]
+    finding = api(rig, f"/api/v1/findings/{record['causes'][0]}")
+    verdict.figure("trust of the session", f"{record['previous']['score']} to {record['decision']['score']} by {finding['rule']} [{finding['severity']}]")
+    # A finding carries the time of the event that made it; the decision is made when the server has seen it.
+    verdict.figure("event of the finding to the new decision (ms)", record["time"] - finding["time"])
+    verdict.expect("within 1 s of the finding", record["time"] - finding["time"] < 1000, (record["time"], finding["time"]))
+    refused = rig.cli_json("query", f"select min(time) as first from events where site = 'staff' and http_code = 403 and time >= to_timestamp_millis({finding['time']})")
+    first = next(iter(refused["rows"]), [None])
+    first = first[0] if isinstance(first, list) else first.get("first")
+    if isinstance(first, str):
+        first = round(datetime.fromisoformat(first.replace("Z", "+00:00")).replace(tzinfo=timezone.utc).timestamp() * 1000)
+    verdict.figure("event of the finding to the gateway's first 403 (ms)", first and first - finding["time"])
+    verdict.expect("the gateway refuses it within 1 s", first and first - finding["time"] < 1000, refused)
+    verdict.expect("the record explains it in three languages", all(record["reason_admin"].get(l) for l in ("en", "ko", "ja")), record["reason_admin"])
+    for language in ("en", "ko", "ja"):
+        sys.stdout.write(f"      | {language}: {record['reason_admin'][language]}\n")
 
 
 def main():
@@ -96,7 +133,7 @@ def main():
         verdict.expect("ordinary users get 200", set(status for _, status in others) == {200}, others)
 
         # The rest of the stories; then the list as people see it.
-        wait_for("all four stories", lambda: demo.text().count("has been told") >= 4 or time.monotonic() > end + 30, 120, every=0.5)
+        wait_for("all five stories", lambda: demo.text().count("has been told") >= 5 or time.monotonic() > end + 30, 120, every=0.5)
         items = rig.cli_json("incident", "list")["items"]
         verdict.figure("incidents", [f"{i['title']} [{i['severity']}]" for i in items])
         code, out, err = rig.cli("incident", "list", expect=None)
@@ -123,6 +160,7 @@ def main():
             verdict.figure("undo to first 200, with the command itself (s)", round(time.monotonic() - undone, 2))
             verdict.figure("answers after the undo", dict(Counter(after)))
             verdict.expect("after the undo the same key gets 200", after and after[-1] == 200, Counter(after))
+        trust_falls(rig, verdict)
         code, out, err = rig.cli("doctor", expect=None)
         verdict.expect("`plura doctor` finds nothing wrong", code == 0, out + err)
         ledger = next((rig.folder / "demo").rglob("ledger/default"), None)

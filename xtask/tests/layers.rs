@@ -16,10 +16,23 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trust", &["schema"]),
     ("gateway", &["schema"]),
     // `gateway` for one thing: its `Keys` unseal what policy kept, when somebody may see it.
-    ("server", &["schema", "normalize", "detect", "respond", "evidence", "store", "gateway", "trust"]),
+    (
+        "server",
+        &["schema", "normalize", "detect", "respond", "evidence", "store", "gateway", "trust"],
+    ),
     (
         "plura",
-        &["schema", "server", "gateway", "evidence", "normalize", "detect", "respond", "store", "trust"],
+        &[
+            "schema",
+            "server",
+            "gateway",
+            "evidence",
+            "normalize",
+            "detect",
+            "respond",
+            "store",
+            "trust",
+        ],
     ),
     ("xtask", &[]),
 ];

@@ -19,8 +19,8 @@ mod tenant;
 mod time;
 
 pub use action::{
-    Action, ActionChange, ActionState, Actor, Approval, BlastRadius, Reconsider, Restriction, Restrictions,
-    Rung, UnknownRung,
+    Action, ActionChange, ActionState, Actor, Approval, BlastRadius, Reconsider, Restriction,
+    Restrictions, Rung, UnknownRung,
 };
 pub use diagnostic::Diagnostic;
 pub use digest::{Digest, event_id, id_from_seed, sha256};

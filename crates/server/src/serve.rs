@@ -21,9 +21,10 @@ use tower_service::Service;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the first byte of a request to the end of its head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Request head: bytes and fields (nginx allows 32 KiB by default, Apache 100 fields).
-const HEAD_BYTES_MAX: usize = 32 << 10;
-const HEAD_FIELDS_MAX: usize = 100;
+/// Request head: bytes and fields. Twice what nginx lets through by default (32 KiB), because a
+/// proxy that asks about a request may send all of its head besides its own.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+const HEAD_FIELDS_MAX: usize = 256;
 /// HTTP/2 streams of one connection at once.
 const STREAMS_MAX: u32 = 128;
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(30);

@@ -240,6 +240,16 @@ impl Book {
         vec![Entity::new(EntityKind::Device, record.id.as_str())]
     }
 
+    /// The register no longer has the device: what was reported of it is forgotten, as it would be
+    /// by a restart.
+    pub fn device_withdrawn(&mut self, id: &str) -> Vec<Entity> {
+        match self.devices.get_mut(id) {
+            Some(device) => *device = Device::default(),
+            None => return Vec::new(),
+        }
+        vec![Entity::new(EntityKind::Device, id)]
+    }
+
     pub fn trip(&mut self, trip: &Trip) -> Vec<Entity> {
         let trips = self.trips.entry(&trip.account, Vec::new);
         let entry = (name(&trip.country).into_owned(), trip.from, trip.until);

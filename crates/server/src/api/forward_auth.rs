@@ -49,7 +49,26 @@ pub async fn forward_auth(
     headers: HeaderMap,
     Params(query): Params<ForwardQuery>,
 ) -> Result<Response, Problem> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    // Several lines are one, and a byte nobody can read does not hide what stands beside it.
+    let cookies: Vec<_> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(|line| String::from_utf8_lossy(line.as_bytes()))
+        .collect();
+    let cookies = cookies.join("; ");
+    let header = |name: &str| match name {
+        "cookie" => Some(cookies.as_str()),
+        _ => headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok()),
+    };
+    let is_unreadable = |name: &str| headers.contains_key(name) && header(name).is_none();
+    if ["x-original-uri", "x-original-url", "x-forwarded-uri"].into_iter().any(is_unreadable) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "path-ambiguous",
+            "the path holds bytes that readers take differently",
+        )
+        .hint("encode them as UTF-8"));
+    }
     let original = header("x-original-uri").or_else(|| header("x-original-url"));
     let forwarded = header("x-forwarded-uri");
     let proxy = match (query.proxy, original, forwarded) {

@@ -383,7 +383,7 @@ pub async fn remove_entry(
     let entry = Entry::read(register, &known.doc)?;
     let desk = app.desks.desk(&caller.tenant).await?;
     let turned = desk.change(Cause::Register, &[leaf], time, |evidence| {
-        Some(entry.remove(&mut evidence.book, time))
+        Some(entry.remove(&mut evidence.book))
     })?;
     changed(&app, &caller.tenant, turned).await?;
     Ok(StatusCode::NO_CONTENT)

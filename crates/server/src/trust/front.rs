@@ -17,7 +17,8 @@ const SESSION_HEX: usize = 32;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FrontConfig {
-    /// Cookies that hold a session id, the first that is there counts.
+    /// Cookies that may hold the session id. Where two are there with different values the request
+    /// is refused: name the one your application uses.
     pub session_cookies: Vec<String>,
     /// Believe `Plura-Session`, `Plura-Account`, `Plura-Credential`, `Plura-Device` and
     /// `Plura-Address`. Only for proxies that set or clear every one of them themselves.
@@ -60,6 +61,8 @@ pub enum FrontFault {
     PathAmbiguous,
     SiteInvalid,
     AddressInvalid,
+    /// Two cookies could hold the session: a decoy beside a stolen one, or a list too long.
+    SessionAmbiguous,
 }
 
 impl FrontFault {
@@ -69,6 +72,7 @@ impl FrontFault {
             FrontFault::PathAmbiguous => "path-ambiguous",
             FrontFault::SiteInvalid => "site-invalid",
             FrontFault::AddressInvalid => "address-invalid",
+            FrontFault::SessionAmbiguous => "session-ambiguous",
         }
     }
 }
@@ -99,10 +103,12 @@ impl<'a, H: Fn(&str) -> Option<&'a str>> Front<'a, H> {
         };
         let account = named("plura-account")
             .or_else(|| self.principal.filter(|name| is_value(name)).map(str::to_owned));
-        let session = named("plura-session").or_else(|| {
-            let cookie = config.session_cookies.iter().find_map(|name| self.cookie(name))?;
-            Some(session_name(tenant, self.site, cookie))
-        });
+        let session = match named("plura-session") {
+            Some(session) => Some(session),
+            None => self
+                .session_cookie(&config.session_cookies)?
+                .map(|cookie| session_name(tenant, self.site, cookie)),
+        };
         let (credential, device) = (named("plura-credential"), named("plura-device"));
         let (kind, id) = [
             ("session", &session),
@@ -137,12 +143,21 @@ impl<'a, H: Fn(&str) -> Option<&'a str>> Front<'a, H> {
         })
     }
 
-    fn cookie(&self, name: &str) -> Option<&'a str> {
-        let cookies = (self.header)("cookie")?.split(';').take(COOKIES_MAX);
-        cookies
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(key, value)| *key == name && !value.is_empty())
-            .map(|(_, value)| value)
+    /// The one value that may be the session. Which of two the application goes by nobody here
+    /// knows, and whoever judges the wrong one lets a stolen session hide behind a made-up one.
+    fn session_cookie(&self, names: &[String]) -> Result<Option<&'a str>, FrontFault> {
+        let mut found = None;
+        for pair in (self.header)("cookie").unwrap_or_default().split(';').take(COOKIES_MAX) {
+            let Some((key, value)) = pair.trim().split_once('=') else { continue };
+            if value.is_empty() || !names.iter().any(|name| name == key) {
+                continue;
+            }
+            match found {
+                Some(known) if known != value => return Err(FrontFault::SessionAmbiguous),
+                _ => found = Some(value),
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -196,7 +211,8 @@ pub fn plain_path(target: &str) -> Option<String> {
                 segments.pop()?;
             }
             "" | "." | ".." => return None,
-            _ => segments.push(segment),
+            // Readers that know no parameters see one more name; those that do see this one.
+            _ => segments.push(name),
         }
     }
     let mut plain = String::with_capacity(decoded.len());
@@ -219,7 +235,7 @@ fn decode(path: &str) -> Option<String> {
             let low = char::from(rest.next()?).to_digit(16)?;
             let byte = u8::try_from(high * 16 + low).ok()?;
             // An encoded separator, or a percent that would decode again, means two things.
-            if matches!(byte, b'/' | b'\\' | b'%') {
+            if matches!(byte, b'/' | b'\\' | b'%' | b';') {
                 return None;
             }
             byte
@@ -250,6 +266,8 @@ mod tests {
             ("/a/%2e%2e%2fadmin", None),
             ("/a%5c..%5cadmin", None),
             ("/a/..;/admin", None),
+            ("/admin;x/users", Some("/admin/users")),
+            ("/admin%3bx/users", None),
             ("/%252e%252e/admin", None),
             ("/../etc", None),
             ("/a%00", None),
@@ -282,6 +300,12 @@ mod tests {
         assert!(!question.subject.id.contains("secret"));
         assert!(question.subject.properties.is_empty(), "a client may have sent it");
         assert_eq!(question.resource.id, "shop/GET /orders/7");
+
+        let decoy = ask(&[("cookie", "session=made-up; sid=secret")], &FrontConfig::default());
+        assert_eq!(decoy, Err(FrontFault::SessionAmbiguous));
+        let one = FrontConfig { session_cookies: vec!["sid".to_owned()], ..FrontConfig::default() };
+        let named = ask(&[("cookie", "session=other; sid=secret")], &one).unwrap();
+        assert_eq!(named.subject.id, question.subject.id);
 
         let believed = FrontConfig { identity_headers: true, ..FrontConfig::default() };
         let question = ask(&sent, &believed).unwrap();

@@ -195,7 +195,7 @@ fn in_http(answer: &Answer, path: &str, step_up_url: Option<&str>) -> Told {
     if status == StatusCode::UNAUTHORIZED {
         headers.push(("www-authenticate".to_owned(), "Plura-Step-Up".to_owned()));
         if let Some(url) = step_up_url {
-            headers.push(("location".to_owned(), url.replace("{url}", &encoded(path))));
+            headers.push(("location".to_owned(), url.replace("{url}", &way_back(path))));
         }
     }
     let body = match status {
@@ -203,6 +203,19 @@ fn in_http(answer: &Answer, path: &str, step_up_url: Option<&str>) -> Told {
         _ => problem_body(status, code, &context.reason_user.en),
     };
     Told { status, headers, body }
+}
+
+/// Letters of the address a person came for, encoded: proxies hold answer headers in some KiB.
+const WAY_BACK_MAX: usize = 2_000;
+
+/// The address a person came for; without its query, or the front page, where it is too long.
+fn way_back(target: &str) -> String {
+    let path = target.split('?').next().unwrap_or_default();
+    [target, path]
+        .into_iter()
+        .map(encoded)
+        .find(|text| text.len() <= WAY_BACK_MAX)
+        .unwrap_or_else(|| encoded("/"))
 }
 
 fn problem_body(status: StatusCode, code: &str, detail: &str) -> String {

@@ -134,16 +134,10 @@ impl Entry {
     }
 
     /// Takes it out of the book again.
-    pub fn remove(&self, book: &mut Book, now: Timestamp) -> Vec<Entity> {
+    pub fn remove(&self, book: &mut Book) -> Vec<Entity> {
         match self {
             Entry::Device(device) => {
-                let gone = DeviceRecord {
-                    id: device.id.clone(),
-                    registered: Some(false),
-                    reported_at: now,
-                    ..DeviceRecord::default()
-                };
-                let mut told = book.device(&gone);
+                let mut told = book.device_withdrawn(&device.id);
                 told.extend(owner(device));
                 told
             }
