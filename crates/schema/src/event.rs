@@ -518,6 +518,10 @@ impl Event {
                 root.remove("type_uid");
                 take_path(&mut root, "metadata.tenant_uid");
                 take_path(&mut root, "metadata.version");
+                // Every event is written with some; an empty one would not come back from that.
+                if root.get("metadata").and_then(Value::as_object).is_some_and(Map::is_empty) {
+                    root.remove("metadata");
+                }
                 take_path(&mut root, "raw_data_hash.algorithm_id");
                 event.rest = root;
             }

@@ -74,3 +74,13 @@ fn empty_objects_and_strangers_below_known_paths_stay() {
     assert_eq!(diagnostics, []);
     assert_eq!(event.to_ocsf(), given);
 }
+
+/// Found by fuzzing: an empty object where columns live was kept, and gone after writing.
+#[test]
+fn an_empty_object_does_not_make_another_event() {
+    for text in [r#"{"metadata":{}}"#, r#"{"unmapped":{"plura":{}}}"#, r#"{"other":{}}"#] {
+        let (event, _) = Event::from_ocsf(serde_json::from_str(text).unwrap());
+        let (again, _) = Event::from_ocsf(event.to_ocsf());
+        assert_eq!(event, again, "{text}");
+    }
+}
