@@ -14,11 +14,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["schema"]),
     ("detect", &["schema"]),
     ("trust", &["schema"]),
-    ("gateway", &["schema"]),
+    ("seclang", &[]),
+    ("gateway", &["schema", "seclang"]),
     // `gateway` for one thing: its `Keys` unseal what policy kept, when somebody may see it.
     (
         "server",
-        &["schema", "normalize", "detect", "respond", "evidence", "store", "gateway", "trust"],
+        &[
+            "schema",
+            "normalize",
+            "detect",
+            "respond",
+            "evidence",
+            "store",
+            "gateway",
+            "trust",
+            "seclang",
+        ],
     ),
     (
         "plura",
@@ -32,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "respond",
             "store",
             "trust",
+            "seclang",
         ],
     ),
     ("xtask", &[]),

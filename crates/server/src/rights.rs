@@ -270,7 +270,7 @@ const fn route(method: &'static str, path: &'static str, access: Access) -> Rout
 
 use Access::{Anyone, Metrics, Needs, SignedIn};
 
-/// Every route there is. The router is checked against it by `tests/roles.rs`.
+/// Every route there is. The router is checked against it by `tests/faces/roles.rs`.
 pub const ROUTES: &[Route] = &[
     route("GET", "/healthz", Anyone),
     route("GET", "/readyz", Anyone),

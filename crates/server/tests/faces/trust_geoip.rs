@@ -1,16 +1,6 @@
 //! Who logs in from where nobody can have got to, told by a GeoIP database of the operator's own.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr
-)]
 
-mod common;
-
-use common::{House, config, mmdb};
+use crate::common::{House, config, mmdb};
 use schema::{Event, activity, class};
 use serde_json::{Value, json};
 use server::geoip::GeoIp;

@@ -1,16 +1,6 @@
 //! Coming in: first password, sessions, tokens, lockout, and what one tenant sees of another.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr
-)]
 
-mod common;
-
-use common::{As, House, config, event, ndjson};
+use crate::common::{As, House, config, event, ndjson};
 use serde_json::json;
 use server::rights::Scope;
 use server::{handle, start_unjudged};
@@ -18,7 +8,7 @@ use store::meta::Role;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-fn session_of(answer: &common::Answer) -> As {
+fn session_of(answer: &crate::common::Answer) -> As {
     let cookie = &answer.headers["set-cookie"];
     for word in ["__Host-plura=", "Secure", "HttpOnly", "SameSite=Strict", "Path=/"] {
         assert!(cookie.contains(word), "{cookie}");

@@ -1,17 +1,7 @@
 //! The trust engine's face to enforcement points: the AuthZEN certification scenario over HTTP
 //! (`openid/authzen`, certification/authorization-api-1_0-scenario.md), and hostile input.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr
-)]
 
-mod common;
-
-use common::{Answer, As, House};
+use crate::common::{Answer, As, House};
 use serde_json::{Value, json};
 use server::rights::Scope;
 

@@ -1,16 +1,6 @@
 //! The API as a client meets it: decisions, gateways, policies, audit, and errors that say what to do.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr
-)]
 
-mod common;
-
-use common::{As, House, event, ndjson};
+use crate::common::{As, House, event, ndjson};
 use schema::{
     Action, Entity, EntityKind, Finding, Incident, IncidentStatus, LeafKind, OutcomeResult,
     Severity, TenantId,
@@ -386,7 +376,7 @@ async fn leaves_reach_the_ledger_exactly_once_whatever_the_crash() {
     ledger.append(&leaves[..3]).unwrap();
     drop((ledger, meta));
 
-    let house = House::start(folder, common::config(data.parent().unwrap())).await;
+    let house = House::start(folder, crate::common::config(data.parent().unwrap())).await;
     let checkpoint = house.get("/api/v1/audit/checkpoint", &session).await.ok().json();
     assert_eq!(checkpoint["size"].as_u64(), size.map(|size| size + 5));
     let audit = house.get("/api/v1/audit?limit=5", &session).await.ok().json();

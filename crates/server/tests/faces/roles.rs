@@ -1,17 +1,7 @@
 //! Who may do what: every route, asked by every role and every scope, against the golden table.
-//! `BLESS=1 cargo nextest run -p server --test roles` rewrites it; the diff is what is reviewed.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr
-)]
+//! `BLESS=1 cargo nextest run -p server --test faces roles` rewrites it; the diff is what is reviewed.
 
-mod common;
-
-use common::{As, House};
+use crate::common::{As, House};
 use serde_json::json;
 use server::rights::{ROUTES, Scope, table_text};
 use std::collections::BTreeSet;
@@ -90,7 +80,7 @@ fn router_table_and_description_list_the_same_routes() {
         ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
     assert_eq!(table.len(), ROUTES.len(), "a route is listed twice");
 
-    let source = include_str!("../src/api/mod.rs");
+    let source = include_str!("../../src/api/mod.rs");
     let routed: BTreeSet<&str> = source
         .split(".route(")
         .skip(1)

@@ -1,17 +1,7 @@
 //! A real nginx in front of an application allows, asks for proof and denies by our decision, and
 //! closes when we are gone. Told only where nginx is installed (`apt install nginx-light`).
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr
-)]
 
-mod common;
-
-use common::{As, House};
+use crate::common::{As, House};
 use serde_json::json;
 use server::rights::Scope;
 use std::net::SocketAddr;

@@ -1,16 +1,6 @@
 //! Trust as it changes: findings, registers, other tenants, and proxies that ask in other ways.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr
-)]
 
-mod common;
-
-use common::{As, House, agent, config};
+use crate::common::{As, House, agent, config};
 use schema::{Entity, EntityKind, Event, activity, class};
 use serde_json::{Value, json};
 use server::config::ExtAuthzConfig;

@@ -1,16 +1,6 @@
 //! Bytes in: what is answered is durable, what is wrong is named, what is sent twice is kept once.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr
-)]
 
-mod common;
-
-use common::{As, House, config, event, listener, ndjson};
+use crate::common::{As, House, config, event, listener, ndjson};
 use serde_json::{Value, json};
 use server::config::SyslogProtocol;
 use server::rights::Scope;
@@ -50,7 +40,7 @@ async fn events_are_kept_once_and_survive_a_restart() {
     let House { folder, server, .. } = house;
     server.shutdown().await;
     let server = start_unjudged(config(folder.path())).await.unwrap();
-    let house = House { agent: common::agent(&folder.path().join("data")), folder, server };
+    let house = House { agent: crate::common::agent(&folder.path().join("data")), folder, server };
     let found = house.get(filter, &session).await.ok().json();
     assert_eq!(found["items"].as_array().unwrap().len(), 1);
     house.server.shutdown().await;

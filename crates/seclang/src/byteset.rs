@@ -1,0 +1,91 @@
+//! A set of bytes: which ones a value has, which ones a pattern needs.
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    pub const ALL: Self = Self([u64::MAX; 4]);
+    pub const NONE: Self = Self([0; 4]);
+
+    /// The bytes that occur in `value`.
+    pub fn of(value: &[u8]) -> Self {
+        let mut set = Self::NONE;
+        for byte in value {
+            set.insert(*byte);
+        }
+        set
+    }
+
+    pub const fn with(mut self, byte: u8) -> Self {
+        let bit = 1u64 << (byte & 63);
+        match byte >> 6 {
+            0 => self.0[0] |= bit,
+            1 => self.0[1] |= bit,
+            2 => self.0[2] |= bit,
+            _ => self.0[3] |= bit,
+        }
+        self
+    }
+
+    /// Both ends included.
+    pub const fn with_range(mut self, from: u8, to: u8) -> Self {
+        let mut byte = from as u16;
+        while byte <= to as u16 {
+            #[expect(clippy::cast_possible_truncation, reason = "at most `to`")]
+            let one = byte as u8;
+            self = self.with(one);
+            byte += 1;
+        }
+        self
+    }
+
+    pub const fn with_all(mut self, mut bytes: &[u8]) -> Self {
+        while let [first, rest @ ..] = bytes {
+            self = self.with(*first);
+            bytes = rest;
+        }
+        self
+    }
+
+    pub fn insert(&mut self, byte: u8) {
+        *self = self.with(byte);
+    }
+
+    pub const fn contains(self, byte: u8) -> bool {
+        let word = match byte >> 6 {
+            0 => self.0[0],
+            1 => self.0[1],
+            2 => self.0[2],
+            _ => self.0[3],
+        };
+        word & (1u64 << (byte & 63)) != 0
+    }
+
+    pub const fn union(self, other: Self) -> Self {
+        Self([
+            self.0[0] | other.0[0],
+            self.0[1] | other.0[1],
+            self.0[2] | other.0[2],
+            self.0[3] | other.0[3],
+        ])
+    }
+
+    pub const fn meets(self, other: Self) -> bool {
+        (self.0[0] & other.0[0])
+            | (self.0[1] & other.0[1])
+            | (self.0[2] & other.0[2])
+            | (self.0[3] & other.0[3])
+            != 0
+    }
+
+    pub const fn len(self) -> u32 {
+        self.0[0].count_ones()
+            + self.0[1].count_ones()
+            + self.0[2].count_ones()
+            + self.0[3].count_ones()
+    }
+
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,71 @@
+//! A loaded rule set: settings and a program for each phase. Never changes; a reload makes another.
+
+use crate::rule::{AuditMode, EngineMode, Step};
+
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    pub settings: Settings,
+    /// By phase, `phases[0]` is phase 1. Removals and updates are already applied.
+    pub phases: [Vec<Step>; 5],
+    /// `SecComponentSignature`, in order.
+    pub signatures: Vec<String>,
+}
+
+/// What the configuration directives say.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub engine: EngineMode,
+    pub request_body_access: bool,
+    pub response_body_access: bool,
+    /// Bytes.
+    pub request_body_limit: u64,
+    pub request_body_no_files_limit: u64,
+    pub request_body_limit_rejects: bool,
+    /// How deep a JSON body may go (`SecRequestBodyJsonDepthLimit`).
+    pub request_body_json_depth: u32,
+    pub response_body_limit: u64,
+    pub response_body_limit_rejects: bool,
+    /// In lower case, without parameters.
+    pub response_body_mime_types: Vec<String>,
+    /// `SecArgumentsLimit`: arguments beyond it are dropped and REQBODY_ERROR says so.
+    pub arguments_max: usize,
+    pub argument_separator: u8,
+    pub cookie_format_v1: bool,
+    pub collection_timeout_secs: u64,
+    pub audit: AuditMode,
+    pub audit_parts: String,
+    /// `SecAuditLogRelevantStatus`, as written.
+    pub audit_relevant_status: Option<regex::bytes::Regex>,
+    pub web_app_id: String,
+    pub upload_file_limit: usize,
+    /// `SecUnicodeMapFile`'s table for `urlDecodeUni`'s `%uXXXX`; full-width forms are built in.
+    pub unicode_map: Option<std::sync::Arc<std::collections::BTreeMap<u32, u8>>>,
+}
+
+impl Default for Settings {
+    /// The manual's defaults; where it names none, `modsecurity.conf-recommended`'s.
+    fn default() -> Self {
+        Self {
+            engine: EngineMode::Off,
+            request_body_access: false,
+            response_body_access: false,
+            request_body_limit: 13_107_200,
+            request_body_no_files_limit: 131_072,
+            request_body_limit_rejects: true,
+            request_body_json_depth: 512,
+            response_body_limit: 524_288,
+            response_body_limit_rejects: false,
+            response_body_mime_types: vec!["text/plain".to_owned(), "text/html".to_owned()],
+            arguments_max: 1000,
+            argument_separator: b'&',
+            cookie_format_v1: false,
+            collection_timeout_secs: 3600,
+            audit: AuditMode::Off,
+            audit_parts: "ABCFHZ".to_owned(),
+            audit_relevant_status: None,
+            web_app_id: "default".to_owned(),
+            upload_file_limit: 100,
+            unicode_map: None,
+        }
+    }
+}
