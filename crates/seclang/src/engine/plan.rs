@@ -1,0 +1,466 @@
+//! What is worked out once, when a rule set is loaded, so that a value decides which rules look at it
+//! instead of every rule looking at every value.
+//!
+//! A rule is *planned* when its first link can be told apart by what a value must have: a literal out of a
+//! set, or bytes out of sets. All other rules run always. Leaving a rule out of the plan is never wrong,
+//! only slower; `tests` run every corpus with and without.
+
+use crate::byteset::ByteSet;
+use crate::operator::{Needs, Operator};
+use crate::rule::{Link, Phase, Rule, Step, Target};
+use crate::ruleset::RuleSet;
+use crate::transform::Transformation;
+use crate::variable::{Collection, Selector, XmlPath};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use std::collections::BTreeMap;
+
+/// A set of chains of transformations, by number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chains(u128);
+
+impl Chains {
+    pub const NONE: Self = Self(0);
+
+    pub fn one(chain: u8) -> Self {
+        Self(1u128.checked_shl(u32::from(chain)).unwrap_or(0))
+    }
+
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// A place in the tree of chains: chains that begin alike share their beginning.
+#[derive(Debug, Default)]
+pub struct Node {
+    pub ending: Chains,
+    /// Chains that end here or further down.
+    pub below: Chains,
+    pub children: Vec<(Transformation, u16)>,
+}
+
+/// What one planned rule asks of a value.
+#[derive(Debug)]
+pub struct Probe {
+    /// Which rule: its position in the phase's steps.
+    pub step: u32,
+    pub chain: u8,
+    pub slots: u128,
+    pub length_min: u32,
+    pub bytes: Vec<ByteSet>,
+}
+
+/// One phase's plan.
+#[derive(Debug, Default)]
+pub struct PhasePlan {
+    /// By position: the rules that run always (and all markers).
+    pub always: Bits,
+    pub probes: Vec<Probe>,
+    /// Finds the literals of all probes at once; `None` when there are none.
+    pub automaton: Option<AhoCorasick>,
+    /// By literal: the probes that ask for it.
+    pub by_literal: Vec<Vec<u32>>,
+    /// Probes that no literal tells: looked at for every value.
+    pub without_literal: Vec<u32>,
+    /// The first position with a planned rule: the plan is asked there, when rules before it have run.
+    pub first: usize,
+    pub guards: Vec<Guard>,
+}
+
+/// A rule that decides by a number in TX whether those after it are skipped: CRS's paranoia levels.
+#[derive(Debug)]
+pub struct Guard {
+    pub step: u32,
+    /// The position it jumps to.
+    pub lands: u32,
+}
+
+/// The most chains and slots that a plan tells apart; rules beyond them run always.
+pub const CHAINS_MAX: usize = 128;
+pub const SLOTS_MAX: usize = 128;
+
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub phases: [PhasePlan; 5],
+    chains: Vec<Vec<Transformation>>,
+    nodes: Vec<Node>,
+    slots: Vec<Slot>,
+    /// By collection: where its slots are in `slots`.
+    slots_by_collection: Vec<(Collection, Vec<u8>)>,
+    /// The XML paths that rules use, in the order their values are numbered.
+    pub paths: Vec<XmlPath>,
+    touches: BTreeMap<Transformation, ByteSet>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Slot {
+    collection: Collection,
+    path: u16,
+    /// `None`: whatever its name.
+    name: Option<Vec<u8>>,
+}
+
+/// A set of positions.
+#[derive(Clone, Debug, Default)]
+pub struct Bits(Vec<u64>);
+
+impl Bits {
+    pub fn with_len(len: usize) -> Self {
+        Self(vec![0; len.div_ceil(64)])
+    }
+
+    pub fn insert(&mut self, at: usize) {
+        if let Some(word) = self.0.get_mut(at / 64) {
+            *word |= 1 << (at % 64);
+        }
+    }
+
+    pub fn contains(&self, at: usize) -> bool {
+        self.0.get(at / 64).is_some_and(|word| word & (1 << (at % 64)) != 0)
+    }
+
+    /// The first member at `from` or after it.
+    pub fn next(&self, from: usize) -> Option<usize> {
+        let mut index = from / 64;
+        let mut word = self.0.get(index)? & (u64::MAX << (from % 64));
+        loop {
+            if word != 0 {
+                return Some(index * 64 + word.trailing_zeros() as usize);
+            }
+            index += 1;
+            word = *self.0.get(index)?;
+        }
+    }
+}
+
+/// The collections whose values are cells of the store.
+pub fn is_stored(collection: Collection) -> bool {
+    use Collection as C;
+    matches!(
+        collection,
+        C::ArgsGet
+            | C::ArgsPost
+            | C::ArgsGetNames
+            | C::ArgsPostNames
+            | C::RequestHeaders
+            | C::RequestHeadersNames
+            | C::RequestCookies
+            | C::RequestCookiesNames
+            | C::Files
+            | C::FilesNames
+            | C::FilesTmpContent
+            | C::MultipartFilename
+            | C::MultipartName
+            | C::MultipartPartHeaders
+            | C::QueryString
+            | C::RequestBasename
+            | C::RequestBody
+            | C::RequestFilename
+            | C::RequestLine
+            | C::RequestUri
+            | C::RequestUriRaw
+            | C::Xml
+            | C::ResponseBody
+            | C::ResponseHeaders
+            | C::ResponseHeadersNames
+    )
+}
+
+/// ARGS is what ARGS_GET and ARGS_POST hold.
+pub fn parts_of(collection: Collection) -> &'static [Collection] {
+    use Collection as C;
+    match collection {
+        C::Args => &[C::ArgsGet, C::ArgsPost],
+        C::ArgsNames => &[C::ArgsGetNames, C::ArgsPostNames],
+        C::ArgsGet => &[C::ArgsGet],
+        C::ArgsPost => &[C::ArgsPost],
+        C::ArgsGetNames => &[C::ArgsGetNames],
+        C::ArgsPostNames => &[C::ArgsPostNames],
+        C::RequestHeaders => &[C::RequestHeaders],
+        C::RequestHeadersNames => &[C::RequestHeadersNames],
+        C::RequestCookies => &[C::RequestCookies],
+        C::RequestCookiesNames => &[C::RequestCookiesNames],
+        C::Files => &[C::Files],
+        C::FilesNames => &[C::FilesNames],
+        C::FilesTmpContent => &[C::FilesTmpContent],
+        C::MultipartFilename => &[C::MultipartFilename],
+        C::MultipartName => &[C::MultipartName],
+        C::MultipartPartHeaders => &[C::MultipartPartHeaders],
+        C::QueryString => &[C::QueryString],
+        C::RequestBasename => &[C::RequestBasename],
+        C::RequestBody => &[C::RequestBody],
+        C::RequestFilename => &[C::RequestFilename],
+        C::RequestLine => &[C::RequestLine],
+        C::RequestUri => &[C::RequestUri],
+        C::RequestUriRaw => &[C::RequestUriRaw],
+        C::Xml | C::RequestXml => &[C::Xml],
+        C::ResponseBody => &[C::ResponseBody],
+        C::ResponseHeaders => &[C::ResponseHeaders],
+        C::ResponseHeadersNames => &[C::ResponseHeadersNames],
+        _ => &[],
+    }
+}
+
+impl Plan {
+    pub fn new(rules: &RuleSet) -> Self {
+        let mut plan = Self { nodes: vec![Node::default()], ..Self::default() };
+        plan.find_paths(rules);
+        for (index, steps) in rules.phases.iter().enumerate() {
+            let phase = plan.phase(steps, Phase::ALL.get(index).copied());
+            if let Some(slot) = plan.phases.get_mut(index) {
+                *slot = phase;
+            }
+        }
+        plan
+    }
+
+    pub fn node(&self, node: u16) -> Option<&Node> {
+        self.nodes.get(usize::from(node))
+    }
+
+    /// Whether a transformation leaves alone what has only these bytes.
+    pub fn is_settled(&self, transformation: Transformation, bytes: ByteSet) -> bool {
+        self.touches
+            .get(&transformation)
+            .is_some_and(|touched| *touched != ByteSet::ALL && !touched.meets(bytes))
+    }
+
+    /// The number of a chain of transformations, for every chain that a rule of the set has.
+    pub fn chain_of(&self, transformations: &[Transformation]) -> Option<u8> {
+        let at = self.chains.iter().position(|chain| chain == transformations)?;
+        u8::try_from(at).ok()
+    }
+
+    pub fn path_of(&self, path: &XmlPath) -> Option<u16> {
+        let at = self.paths.iter().position(|known| known == path)?;
+        u16::try_from(at).ok()
+    }
+
+    /// The places in the plan that look at a value.
+    pub fn slots_of(&self, collection: Collection, path: u16, name: &[u8]) -> u128 {
+        let Some((_, slots)) = self.slots_by_collection.iter().find(|(c, _)| *c == collection)
+        else {
+            return 0;
+        };
+        let mut all = 0;
+        for number in slots {
+            let Some(slot) = self.slots.get(usize::from(*number)) else { continue };
+            let named = slot.name.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(name));
+            if named && slot.path == path {
+                all |= 1u128 << number;
+            }
+        }
+        all
+    }
+
+    fn find_paths(&mut self, rules: &RuleSet) {
+        let links = rules.phases.iter().flatten().filter_map(|step| match step {
+            Step::Rule(rule) => Some(&rule.links),
+            Step::Marker(_) => None,
+        });
+        for target in links.flatten().flat_map(|link| &link.targets) {
+            if let Selector::Path(path) = &target.selector
+                && !self.paths.contains(path)
+                && self.paths.len() < usize::from(u16::MAX)
+            {
+                self.paths.push(path.clone());
+            }
+        }
+    }
+
+    fn phase(&mut self, steps: &[Step], phase: Option<Phase>) -> PhasePlan {
+        let mut made = PhasePlan { always: Bits::with_len(steps.len()), ..PhasePlan::default() };
+        made.first = steps.len();
+        let mut literals: BTreeMap<Vec<u8>, Vec<u32>> = BTreeMap::new();
+        for (position, step) in steps.iter().enumerate() {
+            let Step::Rule(rule) = step else { continue };
+            if let Some(guard) = guard(rule, position, steps) {
+                made.guards.push(guard);
+            }
+            for link in &rule.links {
+                self.add_chain(&link.transformations);
+            }
+            let probe = match phase {
+                Some(Phase::Logging) | None => None,
+                Some(_) => self.probe(rule, position),
+            };
+            let Some((probe, literal)) = probe else {
+                made.always.insert(position);
+                continue;
+            };
+            made.first = made.first.min(position);
+            let Ok(number) = u32::try_from(made.probes.len()) else { continue };
+            made.probes.push(probe);
+            match literal {
+                None => made.without_literal.push(number),
+                Some(words) => {
+                    for mut word in words {
+                        word.make_ascii_lowercase();
+                        let probes = literals.entry(word).or_default();
+                        if probes.last() != Some(&number) {
+                            probes.push(number);
+                        }
+                    }
+                }
+            }
+        }
+        if !literals.is_empty() {
+            let (words, probes): (Vec<_>, Vec<_>) = literals.into_iter().unzip();
+            let built = AhoCorasick::builder()
+                .ascii_case_insensitive(true)
+                .match_kind(MatchKind::Standard)
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .build(&words);
+            match built {
+                Ok(automaton) => {
+                    made.automaton = Some(automaton);
+                    made.by_literal = probes;
+                }
+                // Too many words for one automaton: these rules are asked for every value.
+                Err(_) => {
+                    let mut all: Vec<u32> = probes.into_iter().flatten().collect();
+                    all.sort_unstable();
+                    all.dedup();
+                    made.without_literal.extend(all);
+                }
+            }
+        }
+        made
+    }
+
+    /// What the rule's first link asks of a value, unless it has to run always.
+    fn probe(&mut self, rule: &Rule, position: usize) -> Option<(Probe, Option<Vec<Vec<u8>>>)> {
+        let link = rule.links.first()?;
+        let test = link.test.as_ref()?;
+        if test.negated || link.multi_match || link.targets.is_empty() {
+            return None;
+        }
+        let needs = needs(&test.operator)?;
+        let chain = self.chain_of(&link.transformations)?;
+        let slots = self.slots(link)?;
+        let probe = Probe {
+            step: u32::try_from(position).ok()?,
+            chain,
+            slots,
+            length_min: u32::try_from(needs.min_len).unwrap_or(u32::MAX),
+            bytes: needs.byte_sets,
+        };
+        Some((probe, needs.literals))
+    }
+
+    /// `None`: it looks at something that is not in the store.
+    fn slots(&mut self, link: &Link) -> Option<u128> {
+        let mut all = 0u128;
+        for target in &link.targets {
+            if target.count {
+                return None;
+            }
+            let parts = parts_of(target.collection);
+            if parts.is_empty() {
+                return None;
+            }
+            for part in parts {
+                all |= 1u128 << self.slot(*part, target)?;
+            }
+        }
+        Some(all)
+    }
+
+    fn slot(&mut self, collection: Collection, target: &Target) -> Option<u8> {
+        let (path, name) = match &target.selector {
+            Selector::All | Selector::Pattern(_) => (0, None),
+            Selector::Name(name) => (0, Some(name.clone())),
+            Selector::Path(path) => (self.path_of(path)?, None),
+        };
+        let slot = Slot { collection, path, name };
+        if let Some(at) = self.slots.iter().position(|known| *known == slot) {
+            return u8::try_from(at).ok();
+        }
+        if self.slots.len() >= SLOTS_MAX {
+            return None;
+        }
+        let number = u8::try_from(self.slots.len()).ok()?;
+        self.slots.push(slot);
+        match self.slots_by_collection.iter_mut().find(|(c, _)| *c == collection) {
+            Some((_, slots)) => slots.push(number),
+            None => self.slots_by_collection.push((collection, vec![number])),
+        }
+        Some(number)
+    }
+
+    fn add_chain(&mut self, transformations: &[Transformation]) {
+        if self.chain_of(transformations).is_some() || self.chains.len() >= CHAINS_MAX {
+            return;
+        }
+        let Ok(number) = u8::try_from(self.chains.len()) else { return };
+        self.chains.push(transformations.to_vec());
+        let chain = Chains::one(number);
+        let mut node = 0usize;
+        for transformation in transformations {
+            self.touches.entry(*transformation).or_insert_with(|| transformation.touches());
+            let Some(here) = self.nodes.get_mut(node) else { return };
+            here.below = here.below.union(chain);
+            let known = here.children.iter().find(|(t, _)| t == transformation).map(|(_, n)| *n);
+            node = match known {
+                Some(child) => usize::from(child),
+                None => {
+                    let Ok(child) = u16::try_from(self.nodes.len()) else { return };
+                    if let Some(here) = self.nodes.get_mut(node) {
+                        here.children.push((*transformation, child));
+                    }
+                    self.nodes.push(Node::default());
+                    usize::from(child)
+                }
+            };
+        }
+        if let Some(last) = self.nodes.get_mut(node) {
+            last.ending = last.ending.union(chain);
+            last.below = last.below.union(chain);
+        }
+    }
+}
+
+/// A rule whose only link compares a number in TX with a constant and skips ahead.
+fn guard(rule: &Rule, position: usize, steps: &[Step]) -> Option<Guard> {
+    let marker = rule.skip_after.as_ref()?;
+    let [link] = rule.links.as_slice() else { return None };
+    let [Target { collection: Collection::Tx, selector: Selector::Name(_), count: false }] =
+        link.targets.as_slice()
+    else {
+        return None;
+    };
+    let operator = &link.test.as_ref()?.operator;
+    let numeric = matches!(
+        operator,
+        Operator::Eq(_) | Operator::Ge(_) | Operator::Gt(_) | Operator::Le(_) | Operator::Lt(_)
+    );
+    super::run::argument(operator).and_then(crate::rule::Text::literal)?;
+    let plain = numeric && link.transformations.is_empty() && link.excluded.is_empty();
+    let lands = steps.iter().enumerate().skip(position).find_map(|(at, step)| match step {
+        Step::Marker(name) if name == marker => Some(at),
+        _ => None,
+    })?;
+    plain.then_some(())?;
+    Some(Guard { step: u32::try_from(position).ok()?, lands: u32::try_from(lands).ok()? })
+}
+
+/// What a value must have for the operator to match it; `None` when that cannot be said beforehand.
+fn needs(operator: &Operator) -> Option<Needs> {
+    operator.needs()
+}

@@ -1,0 +1,189 @@
+//! What a transaction has to look at: each value once, with what the transformations make of it.
+
+use super::plan::{Chains, Plan};
+use crate::byteset::ByteSet;
+use crate::transform::Transformation;
+use crate::variable::Collection;
+
+/// A piece of the transaction's text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    pub from: u32,
+    pub to: u32,
+}
+
+/// One value: where it came from, what it is called, what it holds.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    pub collection: Collection,
+    /// Of an XML value: which path of the rule set selected it.
+    pub path: u16,
+    pub name: Span,
+    pub value: Span,
+    /// The plan's places that look here.
+    pub slots: u128,
+    /// What transformations made of it, filled as needed.
+    made: Vec<Made>,
+}
+
+/// What some chains of transformations make of a value: all of them the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    pub chains: Chains,
+    pub text: Span,
+}
+
+/// All values of a transaction, in one piece of memory.
+#[derive(Debug, Default)]
+pub struct Store {
+    text: Vec<u8>,
+    cells: Vec<Cell>,
+    /// Kept between uses.
+    scratch: Vec<u8>,
+}
+
+impl Store {
+    pub fn add(&mut self, collection: Collection, name: &[u8], value: &[u8], plan: &Plan) -> usize {
+        let name_span = self.keep(name);
+        let value_span = self.keep(value);
+        self.add_spans(collection, 0, name_span, value_span, plan)
+    }
+
+    /// A cell over text that is here already.
+    pub fn add_spans(
+        &mut self,
+        collection: Collection,
+        path: u16,
+        name: Span,
+        value: Span,
+        plan: &Plan,
+    ) -> usize {
+        let slots = plan.slots_of(collection, path, self.text(name));
+        self.cells.push(Cell { collection, path, name, value, slots, made: Vec::new() });
+        self.cells.len() - 1
+    }
+
+    pub fn keep(&mut self, part: &[u8]) -> Span {
+        let from = self.text.len();
+        self.text.extend_from_slice(part);
+        match (u32::try_from(from), u32::try_from(self.text.len())) {
+            (Ok(from), Ok(to)) => Span { from, to },
+            // Bodies have limits far below 4 GiB; beyond it nothing is kept.
+            _ => {
+                self.text.truncate(from);
+                Span::default()
+            }
+        }
+    }
+
+    pub fn text(&self, span: Span) -> &[u8] {
+        self.text.get(span.from as usize..span.to as usize).unwrap_or_default()
+    }
+
+    pub fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    pub fn cell(&self, index: usize) -> Option<&Cell> {
+        self.cells.get(index)
+    }
+
+    /// What is already known of a value.
+    pub fn made(&self, index: usize) -> &[Made] {
+        self.cells.get(index).map_or(&[], |cell| cell.made.as_slice())
+    }
+
+    /// What chain number `chain` makes of the value, worked out now if it has not been.
+    pub fn result(&mut self, index: usize, chain: u8, plan: &Plan) -> Span {
+        let wanted = Chains::one(chain);
+        match self.made(index).iter().find(|made| made.chains.meets(wanted)) {
+            Some(made) => made.text,
+            None => {
+                self.make(index, wanted, plan);
+                self.made(index)
+                    .iter()
+                    .find(|made| made.chains.meets(wanted))
+                    .map_or_else(Span::default, |made| made.text)
+            }
+        }
+    }
+
+    /// Works out what `wanted` chains make of a value.
+    ///
+    /// The bytes a value has tell which transformations leave it alone, so most values have one or two
+    /// results for dozens of chains, and equal results are one.
+    pub fn make(&mut self, index: usize, wanted: Chains, plan: &Plan) {
+        let Some(cell) = self.cells.get(index) else { return };
+        let known = cell.made.iter().fold(Chains::NONE, |all, made| all.union(made.chains));
+        let wanted = wanted.without(known);
+        if wanted.is_empty() {
+            return;
+        }
+        let value = cell.value;
+        let mut made = match self.cells.get_mut(index) {
+            Some(cell) => std::mem::take(&mut cell.made),
+            None => return,
+        };
+        let bytes = ByteSet::of(self.text(value));
+        self.walk(plan, 0, value, bytes, wanted, &mut made);
+        if let Some(cell) = self.cells.get_mut(index) {
+            cell.made = made;
+        }
+    }
+
+    fn walk(
+        &mut self,
+        plan: &Plan,
+        node: u16,
+        text: Span,
+        bytes: ByteSet,
+        wanted: Chains,
+        made: &mut Vec<Made>,
+    ) {
+        let Some(here) = plan.node(node) else { return };
+        let ending = here.ending.and(wanted);
+        if !ending.is_empty() {
+            self.note(ending, text, made);
+        }
+        for (transformation, child) in &here.children {
+            let below = plan.node(*child).map_or(Chains::NONE, |next| next.below);
+            if !below.meets(wanted) {
+                continue;
+            }
+            if plan.is_settled(*transformation, bytes) {
+                self.walk(plan, *child, text, bytes, wanted, made);
+                continue;
+            }
+            match self.transformed(*transformation, text) {
+                None => self.walk(plan, *child, text, bytes, wanted, made),
+                Some(changed) => {
+                    let bytes = ByteSet::of(self.text(changed));
+                    self.walk(plan, *child, changed, bytes, wanted, made);
+                }
+            }
+        }
+    }
+
+    fn note(&self, chains: Chains, text: Span, made: &mut Vec<Made>) {
+        for known in made.iter_mut() {
+            if known.text == text || self.text(known.text) == self.text(text) {
+                known.chains = known.chains.union(chains);
+                return;
+            }
+        }
+        made.push(Made { chains, text });
+    }
+
+    /// `None`: the transformation changes nothing.
+    pub fn transformed(&mut self, transformation: Transformation, text: Span) -> Option<Span> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let changed = transformation.apply(self.text(text), &mut scratch);
+        let span = changed.then(|| self.keep(&scratch));
+        self.scratch = scratch;
+        span
+    }
+
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+}

@@ -1,0 +1,562 @@
+//! One request and its response, phase by phase.
+
+use super::memory::{Memory, Record};
+use super::store::{Span, Store};
+use super::vars::Vars;
+use super::{Engine, plan};
+use crate::bag::Bag;
+use crate::body;
+use crate::input::{Connection, RequestHead, ResponseHead};
+use crate::operator::Captures;
+use crate::request;
+use crate::rule::{AuditMode, BodyProcessor, EngineMode, IdRange, Phase, Severity};
+use crate::variable::{Collection, Selector};
+use crate::verdict::{Interruption, Limit, Match, Verdict};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A transaction under way. Feed it in order: request headers, request body, response headers, response
+/// body, end. Each step says whether the rules want it stopped.
+#[derive(Debug)]
+pub struct Transaction {
+    pub(super) engine: Arc<Engine>,
+    pub(super) memory: Arc<dyn Memory>,
+    pub(super) store: Store,
+    pub(super) facts: Facts,
+    pub(super) tx: Vars,
+    pub(super) env: Vars,
+    pub(super) opened: Vec<Opened>,
+    pub(super) control: Controls,
+    pub(super) matched: Vec<Matched>,
+    pub(super) captures: Captures,
+    pub(super) current: Option<(usize, usize)>,
+    pub(super) highest: Option<Severity>,
+    pub(super) allowed: Allowed,
+    pub(super) interruption: Option<Interruption>,
+    pub(super) would: Option<Interruption>,
+    pub(super) matches: Vec<Match>,
+    pub(super) matches_dropped: u64,
+    pub(super) limits: Vec<Limit>,
+    pub(super) audit: bool,
+    pub(super) work: u64,
+}
+
+/// Single values that are asked for now and then.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub client: IpAddr,
+    pub client_port: u16,
+    pub server: IpAddr,
+    pub server_port: u16,
+    pub unique_id: String,
+    pub time_ms: i64,
+    pub utc_offset_secs: i32,
+    pub method: Span,
+    pub protocol: Span,
+    pub server_name: Span,
+    pub auth_type: Span,
+    pub path_info: Span,
+    pub body_type: BodyType,
+    pub processor: &'static str,
+    pub body: Span,
+    pub body_bytes: u64,
+    pub args_bytes: u64,
+    pub files_bytes: u64,
+    pub file_sizes: Vec<(Span, u64)>,
+    pub url_encoded_error: bool,
+    pub inbound_error: bool,
+    pub outbound_error: bool,
+    pub body_error: Option<String>,
+    pub processor_error: Option<String>,
+    pub multipart: body::multipart::Flags,
+    pub status: u16,
+    pub response_protocol: Span,
+    pub response_type: Span,
+    pub response_bytes: u64,
+}
+
+/// What the Content-Type says the body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyType {
+    Unknown,
+    UrlEncoded,
+    Multipart,
+}
+
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub collection: Collection,
+    pub key: Vec<u8>,
+    pub before: Record,
+    pub now: Record,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Controls {
+    pub engine: Option<EngineMode>,
+    pub audit: Option<AuditMode>,
+    pub audit_parts: Option<String>,
+    pub request_body_access: Option<bool>,
+    pub response_body_access: Option<bool>,
+    pub request_processor: Option<BodyProcessor>,
+    pub response_processor: Option<BodyProcessor>,
+    pub request_body_limit: Option<u64>,
+    pub response_body_limit: Option<u64>,
+    pub force_request_body: bool,
+    pub force_response_body: bool,
+    pub removed_ids: Vec<IdRange>,
+    pub removed_tags: Vec<String>,
+    pub removed_messages: Vec<String>,
+    pub removed_targets: Vec<RemovedTarget>,
+}
+
+#[derive(Debug)]
+pub(super) struct RemovedTarget {
+    pub of: RemovedOf,
+    pub collection: Collection,
+    pub selector: Selector,
+}
+
+#[derive(Debug)]
+pub(super) enum RemovedOf {
+    Ids(Vec<IdRange>),
+    Tag(String),
+    Message(String),
+}
+
+#[derive(Debug)]
+pub(super) struct Matched {
+    pub collection: Collection,
+    pub name: Span,
+    pub value: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allowed {
+    No,
+    /// Until the end of the phase.
+    Phase,
+    Request,
+    All,
+}
+
+impl Transaction {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        connection: &Connection<'_>,
+        head: &RequestHead<'_>,
+        memory: Arc<dyn Memory>,
+    ) -> Self {
+        let facts = Facts {
+            client: connection.client,
+            client_port: connection.client_port,
+            server: connection.server,
+            server_port: connection.server_port,
+            unique_id: connection.unique_id.to_owned(),
+            time_ms: connection.time_ms,
+            utc_offset_secs: connection.utc_offset_secs,
+            method: Span::default(),
+            protocol: Span::default(),
+            server_name: Span::default(),
+            auth_type: Span::default(),
+            path_info: Span::default(),
+            body_type: BodyType::Unknown,
+            processor: "",
+            body: Span::default(),
+            body_bytes: 0,
+            args_bytes: 0,
+            files_bytes: 0,
+            file_sizes: Vec::new(),
+            url_encoded_error: false,
+            inbound_error: false,
+            outbound_error: false,
+            body_error: None,
+            processor_error: None,
+            multipart: body::multipart::Flags::default(),
+            status: 0,
+            response_protocol: Span::default(),
+            response_type: Span::default(),
+            response_bytes: 0,
+        };
+        let mut transaction = Self {
+            engine,
+            memory,
+            store: Store::default(),
+            facts,
+            tx: Vars::default(),
+            env: Vars::default(),
+            opened: Vec::new(),
+            control: Controls::default(),
+            matched: Vec::new(),
+            captures: Captures::default(),
+            current: None,
+            highest: None,
+            allowed: Allowed::No,
+            interruption: None,
+            would: None,
+            matches: Vec::new(),
+            matches_dropped: 0,
+            limits: Vec::new(),
+            audit: false,
+            work: 0,
+        };
+        transaction.take_head(head);
+        transaction
+    }
+
+    /// Phase 1.
+    pub fn request_headers(&mut self) -> Option<&Interruption> {
+        self.run(Phase::RequestHeaders)
+    }
+
+    /// Whether phase 2 wants the body at all.
+    pub fn wants_request_body(&self) -> bool {
+        self.mode() != EngineMode::Off
+            && self
+                .control
+                .request_body_access
+                .unwrap_or(self.engine.rules.settings.request_body_access)
+    }
+
+    /// How much of the request body phase 2 looks at, in bytes.
+    pub fn request_body_limit(&self) -> u64 {
+        self.control.request_body_limit.unwrap_or(self.engine.rules.settings.request_body_limit)
+    }
+
+    /// Phase 2. `body` is what there is of the body, `complete` whether that is all of it.
+    pub fn request_body(&mut self, body: &[u8], complete: bool) -> Option<&Interruption> {
+        if self.mode() != EngineMode::Off {
+            let body = if self.wants_request_body() { body } else { &[] };
+            self.take_body(body, complete);
+        }
+        self.run(Phase::RequestBody)
+    }
+
+    /// Phase 3.
+    pub fn response_headers(&mut self, head: &ResponseHead<'_>) -> Option<&Interruption> {
+        let plan = Arc::clone(&self.engine);
+        self.facts.status = head.status;
+        self.facts.response_protocol = self.store.keep(head.protocol);
+        for (name, value) in head.headers {
+            let name_span = self.store.keep(name);
+            let value_span = self.store.keep(value);
+            let collections = [Collection::ResponseHeaders, Collection::ResponseHeadersNames];
+            for (collection, span) in collections.into_iter().zip([value_span, name_span]) {
+                self.store.add_spans(collection, 0, name_span, span, &plan.plan);
+            }
+            if name.eq_ignore_ascii_case(b"content-type") {
+                self.facts.response_type = value_span;
+            }
+        }
+        self.run(Phase::ResponseHeaders)
+    }
+
+    /// Whether phase 4 wants the response's body: it is allowed to look, and its type is one to look at.
+    pub fn wants_response_body(&self) -> bool {
+        let settings = &self.engine.rules.settings;
+        let access = self.control.response_body_access.unwrap_or(settings.response_body_access);
+        if self.mode() == EngineMode::Off || !access {
+            return false;
+        }
+        let kind = self.store.text(self.facts.response_type);
+        let kind = kind.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+        self.control.force_response_body
+            || settings.response_body_mime_types.iter().any(|known| {
+                kind.eq_ignore_ascii_case(known.as_bytes()) || (known == "null" && kind.is_empty())
+            })
+    }
+
+    pub fn response_body_limit(&self) -> u64 {
+        self.control.response_body_limit.unwrap_or(self.engine.rules.settings.response_body_limit)
+    }
+
+    /// Phase 4.
+    pub fn response_body(&mut self, body: &[u8], complete: bool) -> Option<&Interruption> {
+        if self.wants_response_body() {
+            let limit = usize::try_from(self.response_body_limit()).unwrap_or(usize::MAX);
+            let part = body.get(..limit).unwrap_or(body);
+            if !complete || part.len() < body.len() {
+                self.facts.outbound_error = true;
+                self.reached(Limit::ResponseBody);
+            }
+            self.facts.response_bytes = body.len() as u64;
+            let engine = Arc::clone(&self.engine);
+            self.store.add(Collection::ResponseBody, b"", part, &engine.plan);
+        }
+        self.run(Phase::ResponseBody)
+    }
+
+    /// Phase 5, and what came of it all.
+    pub fn finish(mut self) -> Verdict {
+        self.run(Phase::Logging);
+        let now = self.facts.time_ms;
+        for opened in std::mem::take(&mut self.opened) {
+            if opened.before != opened.now {
+                self.memory.close(opened.collection, &opened.key, &opened.before, opened.now, now);
+            }
+        }
+        self.limits.sort_unstable();
+        self.limits.dedup();
+        Verdict {
+            interruption: self.interruption,
+            would: self.would,
+            matches: self.matches,
+            matches_dropped: self.matches_dropped,
+            limits: self.limits,
+            audit: self.audit,
+        }
+    }
+
+    /// What stopped the transaction, if anything did.
+    pub fn interruption(&self) -> Option<&Interruption> {
+        self.interruption.as_ref()
+    }
+
+    /// A variable of TX, as text: CRS's scores are there.
+    pub fn tx(&self, name: &str) -> Option<&[u8]> {
+        self.tx.get(name.as_bytes())
+    }
+
+    pub fn mode(&self) -> EngineMode {
+        self.control.engine.unwrap_or(self.engine.rules.settings.engine)
+    }
+
+    pub(super) fn reached(&mut self, limit: Limit) {
+        if !self.limits.contains(&limit) {
+            self.limits.push(limit);
+        }
+    }
+
+    fn take_head(&mut self, head: &RequestHead<'_>) {
+        let engine = Arc::clone(&self.engine);
+        let plan = &engine.plan;
+        let settings = &engine.rules.settings;
+        let target = request::split_target(head.method, head.target, head.protocol);
+        self.facts.method = self.store.keep(head.method);
+        self.facts.protocol = self.store.keep(head.protocol);
+        self.facts.path_info = self.store.keep(&target.path_info);
+        let singles: [(Collection, &[u8]); 6] = [
+            (Collection::RequestLine, &target.line),
+            (Collection::RequestUri, &target.uri),
+            (Collection::RequestUriRaw, head.target),
+            (Collection::RequestFilename, &target.filename),
+            (Collection::RequestBasename, &target.basename),
+            (Collection::QueryString, &target.query),
+        ];
+        for (collection, value) in singles {
+            self.store.add(collection, b"", value, plan);
+        }
+        let mut bag = Bag::default();
+        let found = body::urlencoded::parse(
+            &target.query,
+            settings.argument_separator,
+            settings.arguments_max,
+            &mut bag,
+        );
+        self.facts.url_encoded_error |= found.invalid_encoding;
+        if found.truncated {
+            self.reached(Limit::Arguments);
+        }
+        self.add_args(Collection::ArgsGet, Collection::ArgsGetNames, &bag, plan);
+        for (name, value) in head.headers {
+            let name_span = self.store.keep(name);
+            let value_span = self.store.keep(value);
+            self.store.add_spans(Collection::RequestHeaders, 0, name_span, value_span, plan);
+            self.store.add_spans(Collection::RequestHeadersNames, 0, name_span, name_span, plan);
+            if name.eq_ignore_ascii_case(b"cookie") {
+                bag.clear();
+                request::parse_cookies(value, settings.cookie_format_v1, &mut bag);
+                for (cookie, content) in bag.iter() {
+                    let cookie = self.store.keep(cookie);
+                    let content = self.store.keep(content);
+                    let names = Collection::RequestCookiesNames;
+                    self.store.add_spans(Collection::RequestCookies, 0, cookie, content, plan);
+                    self.store.add_spans(names, 0, cookie, cookie, plan);
+                }
+            } else if name.eq_ignore_ascii_case(b"content-type") {
+                self.take_type(value);
+            } else if name.eq_ignore_ascii_case(b"host") {
+                let host = request::host_name(value);
+                self.facts.server_name = self.store.keep(host);
+            } else if name.eq_ignore_ascii_case(b"authorization") {
+                let kind = value.split(|b| *b == b' ').next().unwrap_or_default();
+                self.facts.auth_type = self.store.keep(kind);
+            }
+        }
+    }
+
+    fn take_type(&mut self, value: &[u8]) {
+        let begins = |with: &[u8]| {
+            value.get(..with.len()).is_some_and(|part| part.eq_ignore_ascii_case(with))
+        };
+        if begins(b"multipart/form-data") {
+            self.facts.body_type = BodyType::Multipart;
+            self.facts.processor = "MULTIPART";
+        } else if begins(b"application/x-www-form-urlencoded") {
+            self.facts.body_type = BodyType::UrlEncoded;
+            self.facts.processor = "URLENCODED";
+        }
+    }
+
+    fn add_args(&mut self, values: Collection, names: Collection, bag: &Bag, plan: &plan::Plan) {
+        for (name, value) in bag.iter() {
+            self.facts.args_bytes += (name.len() + value.len()) as u64;
+            let name = self.store.keep(name);
+            let value = self.store.keep(value);
+            self.store.add_spans(values, 0, name, value, plan);
+            self.store.add_spans(names, 0, name, name, plan);
+        }
+    }
+
+    fn take_body(&mut self, whole: &[u8], complete: bool) {
+        let engine = Arc::clone(&self.engine);
+        let settings = &engine.rules.settings;
+        let limit = usize::try_from(self.request_body_limit()).unwrap_or(usize::MAX);
+        let part = whole.get(..limit).unwrap_or(whole);
+        if !complete || part.len() < whole.len() {
+            self.facts.inbound_error = true;
+            self.reached(Limit::RequestBody);
+        }
+        self.facts.body_bytes = whole.len() as u64;
+        let processor = self.control.request_processor.or(match self.facts.body_type {
+            BodyType::UrlEncoded => Some(BodyProcessor::UrlEncoded),
+            BodyType::Multipart => Some(BodyProcessor::Multipart),
+            BodyType::Unknown => None,
+        });
+        let no_files = usize::try_from(settings.request_body_no_files_limit).unwrap_or(usize::MAX);
+        let streams = matches!(processor, Some(BodyProcessor::Multipart) | None);
+        if !streams && part.len() > no_files {
+            self.too_long();
+        } else {
+            self.process(processor, part, &engine);
+        }
+        let raw = matches!(processor, Some(BodyProcessor::UrlEncoded | BodyProcessor::Raw) | None);
+        if raw || self.control.force_request_body {
+            let span = self.store.keep(part);
+            self.facts.body = span;
+            let name = Span::default();
+            self.store.add_spans(Collection::RequestBody, 0, name, span, &engine.plan);
+        }
+    }
+
+    fn too_long(&mut self) {
+        self.facts.body_error =
+            Some("request body without files is longer than SecRequestBodyNoFilesLimit".to_owned());
+        self.facts.inbound_error = true;
+        self.reached(Limit::RequestBodyNoFiles);
+    }
+
+    fn process(&mut self, processor: Option<BodyProcessor>, part: &[u8], engine: &Engine) {
+        let settings = &engine.rules.settings;
+        let plan = &engine.plan;
+        let mut bag = Bag::default();
+        let arguments = settings.arguments_max;
+        match processor {
+            Some(BodyProcessor::UrlEncoded) => {
+                self.facts.processor = "URLENCODED";
+                let separator = settings.argument_separator;
+                let found = body::urlencoded::parse(part, separator, arguments, &mut bag);
+                self.facts.url_encoded_error |= found.invalid_encoding;
+                if found.truncated {
+                    self.reached(Limit::Arguments);
+                    self.facts.body_error =
+                        Some(format!("more than {arguments} arguments (SecArgumentsLimit)"));
+                }
+                self.add_args(Collection::ArgsPost, Collection::ArgsPostNames, &bag, plan);
+            }
+            Some(BodyProcessor::Json) => {
+                self.facts.processor = "JSON";
+                let depth = settings.request_body_json_depth;
+                let read = body::json::parse(part, depth, arguments, &mut bag);
+                self.add_args(Collection::ArgsPost, Collection::ArgsPostNames, &bag, plan);
+                if let Err(error) = read
+                    && !part.is_empty()
+                {
+                    self.failed(format!("JSON parsing error: {error}"));
+                }
+            }
+            Some(BodyProcessor::Xml) => {
+                self.facts.processor = "XML";
+                match body::xml::parse(part) {
+                    Ok(xml) => self.add_xml(&xml, plan),
+                    Err(error) => self.failed(format!("XML parsing error: {error}")),
+                }
+            }
+            Some(BodyProcessor::Multipart) => {
+                self.facts.processor = "MULTIPART";
+                self.process_multipart(part, engine);
+            }
+            Some(BodyProcessor::Raw) | None => {}
+        }
+    }
+
+    fn failed(&mut self, error: String) {
+        self.facts.processor_error = Some(error.clone());
+        self.facts.body_error = Some(error);
+    }
+
+    fn add_xml(&mut self, xml: &body::xml::Xml, plan: &plan::Plan) {
+        let mut bag = Bag::default();
+        for (number, path) in plan.paths.iter().enumerate() {
+            let Ok(number) = u16::try_from(number) else { return };
+            bag.clear();
+            xml.select(path, &mut bag);
+            for (_, value) in bag.iter() {
+                let value = self.store.keep(value);
+                self.store.add_spans(Collection::Xml, number, Span::default(), value, plan);
+            }
+        }
+    }
+
+    fn process_multipart(&mut self, part: &[u8], engine: &Engine) {
+        let plan = &engine.plan;
+        let settings = &engine.rules.settings;
+        let mut read = body::multipart::Multipart::default();
+        let header = self
+            .store
+            .cells()
+            .iter()
+            .filter(|cell| cell.collection == Collection::RequestHeaders)
+            .find(|cell| self.store.text(cell.name).eq_ignore_ascii_case(b"content-type"))
+            .map(|cell| self.store.text(cell.value).to_vec())
+            .unwrap_or_default();
+        let limits = body::multipart::Limits {
+            arguments: settings.arguments_max,
+            files: settings.upload_file_limit,
+            no_files_bytes: settings.request_body_no_files_limit,
+        };
+        let result = body::multipart::parse(&header, part, &limits, &mut read);
+        self.add_args(Collection::ArgsPost, Collection::ArgsPostNames, &read.args, plan);
+        for (field, file) in read.files.iter() {
+            let field = self.store.keep(field);
+            let file = self.store.keep(file);
+            self.store.add_spans(Collection::Files, 0, field, file, plan);
+            self.store.add_spans(Collection::FilesNames, 0, field, field, plan);
+        }
+        for (field, content) in read.contents.iter() {
+            self.store.add(Collection::FilesTmpContent, field, content, plan);
+        }
+        let lists = [
+            (Collection::MultipartName, &read.names),
+            (Collection::MultipartFilename, &read.filenames),
+            (Collection::MultipartPartHeaders, &read.part_headers),
+        ];
+        for (collection, list) in lists {
+            for (name, value) in list.iter() {
+                self.store.add(collection, name, value, plan);
+            }
+        }
+        for (index, size) in read.file_sizes.iter().enumerate() {
+            let name = read.files.get(index).map(|(name, _)| name).unwrap_or_default();
+            let name = self.store.keep(name);
+            self.facts.file_sizes.push((name, *size));
+        }
+        self.facts.files_bytes = read.file_sizes.iter().sum();
+        self.facts.multipart = read.flags;
+        match result {
+            Err(error) => self.failed(format!("Multipart parsing error: {error}")),
+            Ok(()) if read.no_files_exceeded => self.too_long(),
+            Ok(()) => {}
+        }
+    }
+}
