@@ -4,6 +4,7 @@
 //! reference manual and OWASP CRS expect them.
 
 mod bag;
+mod body;
 mod byteset;
 mod load;
 mod operator;

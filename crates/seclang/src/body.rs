@@ -1,0 +1,3 @@
+//! Request bodies in, named values out: urlencoded, multipart, JSON and XML.
+
+mod xpath;
