@@ -4,11 +4,12 @@
 //! reference manual and OWASP CRS expect them.
 
 mod bag;
-mod body;
+pub mod body;
 mod byteset;
 mod load;
 mod operator;
 mod place;
+pub mod request;
 mod rule;
 mod ruleset;
 mod transform;
@@ -18,3 +19,4 @@ pub use bag::Bag;
 pub use load::{Files, load};
 pub use place::{Diagnostic, Place};
 pub use ruleset::{RuleSet, Settings};
+pub use variable::{XmlPart, XmlPath, XmlStep};
