@@ -15,6 +15,7 @@ pub use vars::VARS_MAX;
 use crate::input::{Connection, RequestHead};
 use crate::rule::Step;
 use crate::ruleset::RuleSet;
+use crate::variable::Collection;
 use plan::{Bits, Chains, Guard, Plan};
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
@@ -29,6 +30,8 @@ pub struct Engine {
     /// What is left of a phase's plan when its guards have spoken.
     views: RwLock<BTreeMap<(usize, u128), Arc<View>>>,
     planned: bool,
+    /// A rule looks at what uploaded files hold.
+    reads_file_contents: bool,
 }
 
 /// A phase's plan for those who got past the same guards.
@@ -45,8 +48,10 @@ const VIEWS_MAX: usize = 64;
 impl Engine {
     pub fn new(rules: RuleSet) -> Self {
         let plan = Plan::new(&rules);
-        let markers = [0, 1, 2, 3, 4].map(|phase| markers(rules.phases.get(phase)));
-        Self { rules, plan, markers, views: RwLock::default(), planned: true }
+        let reads_file_contents = reads(&rules, Collection::FilesTmpContent);
+        let markers = [0, 1, 2, 3, 4]
+            .map(|phase| markers(rules.phases.get(phase).map_or(&[], |steps| &**steps)));
+        Self { rules, plan, markers, views: RwLock::default(), planned: true, reads_file_contents }
     }
 
     /// The same without its plan: every rule looks at every value. What tests compare with.
@@ -92,7 +97,7 @@ impl Engine {
     }
 
     fn make_view(&self, phase: usize, jumps: u128) -> View {
-        let steps = self.rules.phases.get(phase).map_or(0, Vec::len);
+        let steps = self.rules.phases.get(phase).map_or(0, |steps| steps.len());
         let mut reachable = Bits::with_len(steps);
         let mut chains = vec![Chains::NONE; plan::SLOTS_MAX];
         let Some(plan) = self.plan.phases.get(phase) else { return View { reachable, chains } };
@@ -120,9 +125,19 @@ impl Engine {
     }
 }
 
-fn markers(steps: Option<&Vec<Step>>) -> BTreeMap<String, usize> {
-    let steps = steps.into_iter().flatten().enumerate();
+fn reads(rules: &RuleSet, collection: Collection) -> bool {
+    let steps = rules.phases.iter().flat_map(|steps| steps.iter());
+    let links = steps.flat_map(|step| match step {
+        Step::Rule(rule) => rule.links.as_slice(),
+        Step::Marker(_) => &[],
+    });
+    links.flat_map(|link| &link.targets).any(|target| target.collection == collection)
+}
+
+fn markers(steps: &[Step]) -> BTreeMap<String, usize> {
     steps
+        .iter()
+        .enumerate()
         .filter_map(|(at, step)| match step {
             Step::Marker(name) => Some((name.clone(), at)),
             Step::Rule(_) => None,

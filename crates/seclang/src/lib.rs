@@ -6,17 +6,25 @@
 mod bag;
 mod body;
 mod byteset;
+mod engine;
+mod input;
 mod load;
 mod operator;
 mod parse;
 mod place;
+mod request;
 mod rule;
 mod ruleset;
 mod text;
 mod transform;
 mod variable;
+mod verdict;
 
 pub use bag::Bag;
+pub use engine::{Engine, Memory, NoMemory, Record, Transaction, VARS_MAX};
+pub use input::{Connection, RequestHead, ResponseHead};
 pub use load::{Files, load};
 pub use place::{Diagnostic, Place};
+pub use rule::{EngineMode, Phase, Severity};
 pub use ruleset::{RuleSet, Settings};
+pub use verdict::{Interrupt, Interruption, Limit, MATCHES_MAX, Match, VALUE_BYTES_MAX, Verdict};

@@ -201,7 +201,7 @@ impl Transaction {
             }
             C::MultipartBoundaryQuoted => one(flag(multipart.boundary_quoted)),
             C::MultipartBoundaryWhitespace => one(flag(multipart.boundary_whitespace)),
-            C::MultipartCrlfLfLines => one(flag(multipart.crlf_lf_lines)),
+            C::MultipartCrlfLfLines => one(flag(multipart.crlf_lf_lines())),
             C::MultipartDataAfter => one(flag(multipart.data_after)),
             C::MultipartDataBefore => one(flag(multipart.data_before)),
             C::MultipartFileLimitExceeded => one(flag(multipart.file_limit_exceeded)),
@@ -211,8 +211,8 @@ impl Transaction {
             C::MultipartInvalidQuoting => one(flag(multipart.invalid_quoting)),
             C::MultipartLfLine => one(flag(multipart.lf_line)),
             C::MultipartMissingSemicolon => one(flag(multipart.missing_semicolon)),
-            C::MultipartStrictError => one(flag(multipart.strict_error)),
-            C::MultipartUnmatchedBoundary => one(flag(multipart.unmatched_boundary)),
+            C::MultipartStrictError => one(flag(multipart.strict_error())),
+            C::MultipartUnmatchedBoundary => one(&decimal(u64::from(multipart.unmatched_boundary))),
             C::FullRequest => one(&self.full_request()),
             C::FullRequestLength => one(&decimal(self.full_request().len() as u64)),
             C::ResponseContentLength => one(&decimal(facts.response_bytes)),
@@ -240,10 +240,9 @@ impl Transaction {
                 }
             }
             C::FilesSizes => {
-                for (name, size) in &facts.file_sizes {
-                    let name = self.store.text(*name);
+                for (name, size) in facts.file_sizes.iter() {
                     if selects(selector, None, 0, name) {
-                        found(name, &decimal(*size));
+                        found(name, size);
                     }
                 }
             }

@@ -6,7 +6,7 @@
 //! only slower; `tests` run every corpus with and without.
 
 use crate::byteset::ByteSet;
-use crate::operator::{Needs, Operator};
+use crate::operator::Operator;
 use crate::rule::{Link, Phase, Rule, Step, Target};
 use crate::ruleset::RuleSet;
 use crate::transform::Transformation;
@@ -270,10 +270,11 @@ impl Plan {
     }
 
     fn find_paths(&mut self, rules: &RuleSet) {
-        let links = rules.phases.iter().flatten().filter_map(|step| match step {
-            Step::Rule(rule) => Some(&rule.links),
-            Step::Marker(_) => None,
-        });
+        let links =
+            rules.phases.iter().flat_map(|steps| steps.iter()).filter_map(|step| match step {
+                Step::Rule(rule) => Some(&rule.links),
+                Step::Marker(_) => None,
+            });
         for target in links.flatten().flat_map(|link| &link.targets) {
             if let Selector::Path(path) = &target.selector
                 && !self.paths.contains(path)
@@ -351,7 +352,10 @@ impl Plan {
         if test.negated || link.multi_match || link.targets.is_empty() {
             return None;
         }
-        let needs = needs(&test.operator)?;
+        let needs = test.operator.needs();
+        if needs.literals.is_none() && needs.byte_sets.is_empty() && needs.min_len == 0 {
+            return None;
+        }
         let chain = self.chain_of(&link.transformations)?;
         let slots = self.slots(link)?;
         let probe = Probe {
@@ -458,9 +462,4 @@ fn guard(rule: &Rule, position: usize, steps: &[Step]) -> Option<Guard> {
     })?;
     plain.then_some(())?;
     Some(Guard { step: u32::try_from(position).ok()?, lands: u32::try_from(lands).ok()? })
-}
-
-/// What a value must have for the operator to match it; `None` when that cannot be said beforehand.
-fn needs(operator: &Operator) -> Option<Needs> {
-    operator.needs()
 }

@@ -124,7 +124,7 @@ impl Transaction {
             }
         }
         let view = engine.view(phase, jumps);
-        let steps = engine.rules.phases.get(phase).map_or(0, Vec::len);
+        let steps = engine.rules.phases.get(phase).map_or(0, |steps| steps.len());
         let mut found = Candidates { hot: Bits::with_len(steps), pairs: Vec::new() };
         let Some(plan) = engine.plan.phases.get(phase) else { return found };
         for cell in 0..self.store.len() {

@@ -62,7 +62,7 @@ pub(super) struct Facts {
     pub body_bytes: u64,
     pub args_bytes: u64,
     pub files_bytes: u64,
-    pub file_sizes: Vec<(Span, u64)>,
+    pub file_sizes: Bag,
     pub url_encoded_error: bool,
     pub inbound_error: bool,
     pub outbound_error: bool,
@@ -166,7 +166,7 @@ impl Transaction {
             body_bytes: 0,
             args_bytes: 0,
             files_bytes: 0,
-            file_sizes: Vec::new(),
+            file_sizes: Bag::default(),
             url_encoded_error: false,
             inbound_error: false,
             outbound_error: false,
@@ -331,24 +331,25 @@ impl Transaction {
         let engine = Arc::clone(&self.engine);
         let plan = &engine.plan;
         let settings = &engine.rules.settings;
-        let target = request::split_target(head.method, head.target, head.protocol);
+        let target = request::Target::parse(head.target);
+        let line = [head.method, head.target, head.protocol].join(&b' ');
         self.facts.method = self.store.keep(head.method);
         self.facts.protocol = self.store.keep(head.protocol);
-        self.facts.path_info = self.store.keep(&target.path_info);
+        self.facts.path_info = self.store.keep(&target.filename);
         let singles: [(Collection, &[u8]); 6] = [
-            (Collection::RequestLine, &target.line),
+            (Collection::RequestLine, &line),
             (Collection::RequestUri, &target.uri),
             (Collection::RequestUriRaw, head.target),
             (Collection::RequestFilename, &target.filename),
-            (Collection::RequestBasename, &target.basename),
-            (Collection::QueryString, &target.query),
+            (Collection::RequestBasename, target.basename()),
+            (Collection::QueryString, target.query.unwrap_or_default()),
         ];
         for (collection, value) in singles {
             self.store.add(collection, b"", value, plan);
         }
         let mut bag = Bag::default();
         let found = body::urlencoded::parse(
-            &target.query,
+            target.query.unwrap_or_default(),
             settings.argument_separator,
             settings.arguments_max,
             &mut bag,
@@ -376,7 +377,7 @@ impl Transaction {
             } else if name.eq_ignore_ascii_case(b"content-type") {
                 self.take_type(value);
             } else if name.eq_ignore_ascii_case(b"host") {
-                let host = request::host_name(value);
+                let host = host_name(value);
                 self.facts.server_name = self.store.keep(host);
             } else if name.eq_ignore_ascii_case(b"authorization") {
                 let kind = value.split(|b| *b == b' ').next().unwrap_or_default();
@@ -466,7 +467,7 @@ impl Transaction {
             }
             Some(BodyProcessor::Json) => {
                 self.facts.processor = "JSON";
-                let depth = settings.request_body_json_depth;
+                let depth = settings.request_body_json_depth as usize;
                 let read = body::json::parse(part, depth, arguments, &mut bag);
                 self.add_args(Collection::ArgsPost, Collection::ArgsPostNames, &bag, plan);
                 if let Err(error) = read
@@ -477,9 +478,10 @@ impl Transaction {
             }
             Some(BodyProcessor::Xml) => {
                 self.facts.processor = "XML";
-                match body::xml::parse(part) {
-                    Ok(xml) => self.add_xml(&xml, plan),
-                    Err(error) => self.failed(format!("XML parsing error: {error}")),
+                let (xml, error) = body::xml::parse(part);
+                self.add_xml(&xml, plan);
+                if let Some(error) = error {
+                    self.failed(format!("XML parsing error: {error}"));
                 }
             }
             Some(BodyProcessor::Multipart) => {
@@ -521,11 +523,10 @@ impl Transaction {
             .map(|cell| self.store.text(cell.value).to_vec())
             .unwrap_or_default();
         let limits = body::multipart::Limits {
-            arguments: settings.arguments_max,
-            files: settings.upload_file_limit,
-            no_files_bytes: settings.request_body_no_files_limit,
+            arguments_max: settings.arguments_max,
+            files_max: settings.upload_file_limit,
         };
-        let result = body::multipart::parse(&header, part, &limits, &mut read);
+        body::multipart::parse(&header, part, limits, &mut read);
         self.add_args(Collection::ArgsPost, Collection::ArgsPostNames, &read.args, plan);
         for (field, file) in read.files.iter() {
             let field = self.store.keep(field);
@@ -533,8 +534,10 @@ impl Transaction {
             self.store.add_spans(Collection::Files, 0, field, file, plan);
             self.store.add_spans(Collection::FilesNames, 0, field, field, plan);
         }
-        for (field, content) in read.contents.iter() {
-            self.store.add(Collection::FilesTmpContent, field, content, plan);
+        if engine.reads_file_contents {
+            for (field, content) in read.contents(part) {
+                self.store.add(Collection::FilesTmpContent, field, content, plan);
+            }
         }
         let lists = [
             (Collection::MultipartName, &read.names),
@@ -546,17 +549,23 @@ impl Transaction {
                 self.store.add(collection, name, value, plan);
             }
         }
-        for (index, size) in read.file_sizes.iter().enumerate() {
-            let name = read.files.get(index).map(|(name, _)| name).unwrap_or_default();
-            let name = self.store.keep(name);
-            self.facts.file_sizes.push((name, *size));
-        }
-        self.facts.files_bytes = read.file_sizes.iter().sum();
+        self.facts.files_bytes = read.files_combined_size as u64;
         self.facts.multipart = read.flags;
-        match result {
-            Err(error) => self.failed(format!("Multipart parsing error: {error}")),
-            Ok(()) if read.no_files_exceeded => self.too_long(),
-            Ok(()) => {}
+        self.facts.file_sizes = read.file_sizes;
+        let without_files = read.bytes_without_files as u64;
+        if let Some(error) = read.error {
+            self.failed(format!("Multipart parsing error: {error}"));
+        } else if without_files > settings.request_body_no_files_limit {
+            self.too_long();
         }
     }
+}
+
+/// A `Host` without its port.
+fn host_name(value: &[u8]) -> &[u8] {
+    let end = match value {
+        [b'[', ..] => value.iter().position(|b| *b == b']').map(|at| at + 1),
+        _ => value.iter().position(|b| *b == b':'),
+    };
+    value.get(..end.unwrap_or(value.len())).unwrap_or(value)
 }
