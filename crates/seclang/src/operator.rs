@@ -1,10 +1,26 @@
 //! Operators (reference manual, "Operators").
 
-use crate::load::Files;
+mod address;
+mod compile;
+mod injection;
+mod needs;
+mod number;
+mod pattern;
+mod pcre;
+mod validate;
+mod verify;
+mod words;
+
+#[allow(unused_imports, reason = "for the prefilter")]
+pub use needs::Needs;
+pub use pattern::Pattern;
+pub use words::Words;
+
 use crate::rule::Text;
-use aho_corasick::AhoCorasick;
 use ipnet::IpNet;
-use regex::bytes::Regex;
+
+/// `TX.0` to `TX.9`.
+pub const CAPTURES_MAX: usize = 10;
 
 /// An operator with its argument, ready to run.
 #[derive(Clone, Debug)]
@@ -45,44 +61,68 @@ pub enum Operator {
     NoMatch,
 }
 
-#[derive(Clone, Debug)]
-pub struct Words {
-    pub words: Vec<Vec<u8>>,
-    pub automaton: AhoCorasick,
-}
-
-#[derive(Clone, Debug)]
-pub struct Pattern {
-    /// As written in the rule.
-    pub text: String,
-    pub regex: Regex,
-}
-
 /// What a match caught: `TX.0` to `TX.9`. Reused from test to test.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captures {
     pub groups: Vec<Vec<u8>>,
 }
 
-impl Operator {
-    /// `name` is what stands after `@`, `argument` the rest, macros already found.
-    ///
-    /// # Errors
-    /// What is wrong, and a hint, both as [`crate::Diagnostic`] wants them.
-    pub fn compile(
-        name: &str,
-        argument: &Text,
-        files: &dyn Files,
-        beside: &str,
-    ) -> Result<Self, (String, Option<String>)> {
-        let _ = (name, argument, files, beside);
-        Err(("unknown operator".to_owned(), None))
+impl Captures {
+    pub fn clear(&mut self) {
+        self.groups.clear();
     }
 
+    /// At most [`CAPTURES_MAX`] are kept.
+    pub fn push(&mut self, group: &[u8]) {
+        if self.groups.len() < CAPTURES_MAX {
+            self.groups.push(group.to_vec());
+        }
+    }
+}
+
+impl Operator {
     /// Whether `value` matches. `argument` is the text argument with its macros expanded (empty for
     /// operators that have none); what it catches is put into `captures` when that is asked for.
     pub fn test(&self, value: &[u8], argument: &[u8], captures: Option<&mut Captures>) -> bool {
-        let _ = (value, argument, captures);
-        false
+        let mut captures = captures;
+        if let Some(captures) = captures.as_deref_mut() {
+            captures.clear();
+        }
+        match self {
+            Self::BeginsWith(_) => value.starts_with(argument),
+            Self::EndsWith(_) => value.ends_with(argument),
+            Self::Contains(_) | Self::StrMatch(_) => {
+                memchr::memmem::find(value, argument).is_some()
+            }
+            Self::ContainsWord(_) => words::contains_word(value, argument),
+            Self::StrEq(_) => value == argument,
+            Self::Within(_) => memchr::memmem::find(argument, value).is_some(),
+            Self::Eq(_) => number::parse(value) == number::parse(argument),
+            Self::Ge(_) => number::parse(value) >= number::parse(argument),
+            Self::Gt(_) => number::parse(value) > number::parse(argument),
+            Self::Le(_) => number::parse(value) <= number::parse(argument),
+            Self::Lt(_) => number::parse(value) < number::parse(argument),
+            Self::Pm(words) => words.test(value, captures),
+            Self::Rx(pattern) => pattern.test(value, captures),
+            Self::RxGlobal(pattern) => pattern.test_all(value, captures),
+            Self::RxText(_) => {
+                Pattern::new(argument).is_ok_and(|pattern| pattern.test(value, captures))
+            }
+            Self::IpMatch(nets) => address::is_in(nets, value),
+            Self::DetectSqli => injection::sqli(value, captures),
+            Self::DetectXss => injection::xss(value, captures),
+            Self::ValidateByteRange(allowed) => value.iter().any(|byte| !allowed.contains(*byte)),
+            Self::ValidateUrlEncoding => validate::is_bad_url(value),
+            Self::ValidateUtf8Encoding => validate::is_bad_utf8(value),
+            Self::VerifyCc(pattern) => verify::find(pattern, value, verify::is_card, captures),
+            Self::VerifyCpf(pattern) => verify::find(pattern, value, verify::is_cpf, captures),
+            Self::VerifySsn(pattern) => verify::find(pattern, value, verify::is_ssn, captures),
+            Self::VerifySvnr(pattern) => verify::find(pattern, value, verify::is_svnr, captures),
+            Self::UnconditionalMatch => true,
+            Self::NoMatch => false,
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;
