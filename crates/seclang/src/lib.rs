@@ -7,9 +7,11 @@ mod bag;
 mod byteset;
 mod load;
 mod operator;
+mod parse;
 mod place;
 mod rule;
 mod ruleset;
+mod text;
 mod transform;
 mod variable;
 

@@ -1,14 +1,73 @@
 //! A loaded rule set: settings and a program for each phase. Never changes; a reload makes another.
 
-use crate::rule::{AuditMode, EngineMode, Step};
+use crate::place::Diagnostic;
+use crate::rule::{AuditMode, EngineMode, Rule, Step};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+/// Cheap to clone: rules and settings are shared.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     /// By phase, `phases[0]` is phase 1. Removals and updates are already applied.
-    pub phases: [Vec<Step>; 5],
+    pub phases: [Arc<[Step]>; 5],
     /// `SecComponentSignature`, in order.
-    pub signatures: Vec<String>,
+    pub signatures: Arc<[String]>,
+    /// What was read, understood, and does nothing here.
+    pub notices: Arc<[Diagnostic]>,
+    /// Phase and step, by id.
+    places: Arc<BTreeMap<u64, (usize, usize)>>,
+}
+
+impl RuleSet {
+    pub(crate) fn new(
+        settings: Settings,
+        phases: [Vec<Step>; 5],
+        signatures: Vec<String>,
+        notices: Vec<Diagnostic>,
+    ) -> Self {
+        let mut places = BTreeMap::new();
+        for (phase, steps) in phases.iter().enumerate() {
+            for (index, step) in steps.iter().enumerate() {
+                if let Step::Rule(rule) = step {
+                    places.insert(rule.id, (phase, index));
+                }
+            }
+        }
+        Self {
+            settings: Arc::new(settings),
+            phases: phases.map(Arc::from),
+            signatures: Arc::from(signatures),
+            notices: Arc::from(notices),
+            places: Arc::new(places),
+        }
+    }
+
+    /// The rule with that id, if it is loaded and not removed.
+    pub fn rule(&self, id: u64) -> Option<&Rule> {
+        let (phase, index) = self.places.get(&id)?;
+        match self.phases.get(*phase)?.get(*index)? {
+            Step::Rule(rule) => Some(rule),
+            Step::Marker(_) => None,
+        }
+    }
+
+    /// All rules, phase by phase, each in the order loaded.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.phases.iter().flat_map(|steps| steps.iter()).filter_map(|step| match step {
+            Step::Rule(rule) => Some(rule.as_ref()),
+            Step::Marker(_) => None,
+        })
+    }
+
+    /// How many rules there are; a chain is one.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
 }
 
 /// What the configuration directives say.
@@ -39,7 +98,7 @@ pub struct Settings {
     pub web_app_id: String,
     pub upload_file_limit: usize,
     /// `SecUnicodeMapFile`'s table for `urlDecodeUni`'s `%uXXXX`; full-width forms are built in.
-    pub unicode_map: Option<std::sync::Arc<std::collections::BTreeMap<u32, u8>>>,
+    pub unicode_map: Option<Arc<BTreeMap<u32, u8>>>,
 }
 
 impl Default for Settings {
