@@ -79,8 +79,6 @@ pub enum XmlPart {
     Element(Option<String>),
     /// An attribute by local name; `None` is `@*`.
     Attribute(Option<String>),
-    /// `text()`: each run of text directly inside.
-    Text,
 }
 
 impl Collection {
