@@ -79,6 +79,8 @@ pub enum XmlPart {
     Element(Option<String>),
     /// An attribute by local name; `None` is `@*`.
     Attribute(Option<String>),
+    /// `text()`: each run of text directly inside.
+    Text,
 }
 
 impl Collection {
