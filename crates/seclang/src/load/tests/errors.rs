@@ -273,6 +273,11 @@ fn what_has_no_effect_is_noticed() {
         "rules.conf:1: `SecDefaultAction`: names no phase: phase 2 is meant\n  hint: add `phase:2`"
     );
     assert_eq!(
+        notices("SecDefaultAction phase:2,deny,block"),
+        "rules.conf:1: `block`: means nothing in `SecDefaultAction`\n  \
+         hint: leave it out: the other action is what `block` comes to"
+    );
+    assert_eq!(
         notices("SecAction id:1,chain\nSecAction block"),
         "rules.conf:2: `block`: has no effect in a link of a chain\n  \
          hint: the chain's first rule decides"
