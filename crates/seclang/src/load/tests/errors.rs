@@ -57,6 +57,13 @@ fn a_misspelt_directive_is_told() {
 }
 
 #[test]
+fn a_long_complaint_is_cut() {
+    let told = problems(&format!("Sec{}", "é".repeat(10_000)));
+    assert!(told.starts_with("rules.conf:1: `Secéé") && told.len() < 1000, "{}", told.len());
+    assert!(told.contains("é…`: unknown directive"));
+}
+
+#[test]
 fn a_bad_value_is_told() {
     check(
         "SecRuleEngine Maybe",
