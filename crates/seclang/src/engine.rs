@@ -15,6 +15,7 @@ pub use memory::{Memory, NoMemory, Record};
 pub use transaction::Transaction;
 pub use vars::VARS_MAX;
 
+use crate::byteset::ByteSet;
 use crate::input::{Connection, RequestHead};
 use crate::rule::Step;
 use crate::ruleset::RuleSet;
@@ -49,8 +50,11 @@ struct View {
 struct ClassView {
     /// The chains that its reachable rules need.
     wanted: Chains,
-    /// Its probes that no literal tells.
+    /// Its probes that no literal tells, but a byte of `special` does.
     without_literal: Vec<u32>,
+    special: ByteSet,
+    /// Its probes that only the length tells.
+    unspecial: Vec<u32>,
     /// All its probes.
     probes: Bits,
     /// Some of them are told by a literal.
@@ -139,7 +143,13 @@ impl Engine {
                 class.probes.insert(number);
                 match u32::try_from(number) {
                     Ok(number) if plan.without_literal.contains(&number) => {
-                        class.without_literal.push(number);
+                        match probe.bytes.first() {
+                            None => class.unspecial.push(number),
+                            Some(rarest) => {
+                                class.special = class.special.union(*rarest);
+                                class.without_literal.push(number);
+                            }
+                        }
                     }
                     _ => class.has_literals = true,
                 }

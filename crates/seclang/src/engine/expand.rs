@@ -270,15 +270,21 @@ impl Transaction {
             | C::TimeWday
             | C::TimeYear => one(self.time(collection).as_bytes()),
             C::Rule => self.each_of_rule(selector, found),
-            _ => {
-                if let Some(vars) = self.vars(collection) {
+            _ => match (self.vars(collection), selector) {
+                (None, _) => {}
+                (Some(vars), Selector::Name(name)) => {
+                    if let Some(value) = vars.get(name) {
+                        found(name, value);
+                    }
+                }
+                (Some(vars), _) => {
                     for (name, value) in vars.iter() {
                         if selects(selector, None, 0, name) {
                             found(name, value);
                         }
                     }
                 }
-            }
+            },
         }
     }
 

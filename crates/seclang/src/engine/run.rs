@@ -198,7 +198,10 @@ impl Transaction {
                     found.pairs.push((probe.step, number));
                 }
             };
-            for probe in class.without_literal.iter().filter_map(|p| plan.probes.get(*p as usize)) {
+            let special =
+                if class.special.meets(one.bytes) { &class.without_literal[..] } else { &[] };
+            let rest = class.unspecial.iter().chain(special);
+            for probe in rest.filter_map(|p| plan.probes.get(*p as usize)) {
                 ask(probe);
             }
             let Some(automaton) = plan.automaton.as_ref().filter(|_| class.has_literals) else {
@@ -506,9 +509,11 @@ impl Transaction {
         for (name, group) in NAMES.into_iter().zip(&self.captures.groups) {
             self.tx.set(name, group);
         }
-        for name in NAMES.into_iter().skip(self.captures.groups.len()) {
+        let caught = self.captures.groups.len().min(NAMES.len());
+        for name in NAMES.into_iter().take(self.caught).skip(caught) {
             self.tx.remove(name);
         }
+        self.caught = caught;
     }
 
     fn is_excluded(&self, looking: &Looking<'_>, collection: Collection, name: Span) -> bool {

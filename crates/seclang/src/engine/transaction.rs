@@ -29,6 +29,8 @@ pub struct Transaction {
     pub(super) control: Controls,
     pub(super) matched: Vec<Matched>,
     pub(super) captures: Captures,
+    /// How many of TX.0 to TX.9 are set.
+    pub(super) caught: usize,
     /// Kept between uses.
     pub(super) bag: Bag,
     pub(super) current: Option<(usize, usize)>,
@@ -193,6 +195,7 @@ impl Transaction {
             control: Controls::default(),
             matched: Vec::new(),
             captures: Captures::default(),
+            caught: 0,
             bag: Bag::default(),
             current: None,
             highest: None,
