@@ -2,6 +2,7 @@
 
 mod expand;
 mod memory;
+mod overrides;
 mod plan;
 mod run;
 mod store;
@@ -12,8 +13,9 @@ mod vars;
 mod tests;
 
 pub use memory::{Memory, NoMemory, Record};
+pub use overrides::{Overrides, Without};
 pub use transaction::Transaction;
-pub use vars::VARS_MAX;
+pub use vars::{VARS_MAX, Vars};
 
 use crate::byteset::ByteSet;
 use crate::input::{Connection, RequestHead};
