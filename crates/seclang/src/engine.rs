@@ -8,6 +8,9 @@ mod store;
 mod transaction;
 mod vars;
 
+#[cfg(test)]
+mod tests;
+
 pub use memory::{Memory, NoMemory, Record};
 pub use transaction::Transaction;
 pub use vars::VARS_MAX;

@@ -14,11 +14,14 @@ use crate::rule::{Phase, Target, Test};
 use crate::ruleset::{RuleSet, Settings};
 use crate::variable::{Collection, Selector};
 use exceptions::Exceptions;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One rule file. CRS's largest has 90 kB.
 pub const FILE_BYTES_MAX: usize = 16 << 20;
+
+/// All rule files together. CRS has 1 MB.
+pub const BYTES_MAX: usize = 64 << 20;
 
 /// Files of one rule set, includes counted.
 pub const FILES_MAX: usize = 1000;
@@ -27,7 +30,7 @@ pub const FILES_MAX: usize = 1000;
 pub const INCLUDE_DEPTH_MAX: usize = 16;
 
 /// Rules and markers of one rule set. CRS has under 1000.
-pub const RULES_MAX: usize = 50_000;
+pub const RULES_MAX: usize = 20_000;
 
 /// Links of one chain.
 pub const LINKS_MAX: usize = 64;
@@ -37,6 +40,9 @@ pub const DIAGNOSTICS_MAX: usize = 200;
 
 /// Notices that are told of.
 pub const NOTICES_MAX: usize = 1000;
+
+/// Letters in each part of a problem.
+pub const TOLD_CHARS_MAX: usize = 300;
 
 /// Where rule files come from: a folder at the rim, a map in tests.
 pub trait Files {
@@ -106,12 +112,15 @@ struct Loader<'a> {
     steps: Vec<RawStep>,
     /// The chain that is not yet at its end.
     open: Option<Vec<RawLink>>,
+    /// The chain has a link that was not understood: those to come are read, and left out.
+    broken: bool,
     defaults: [Option<Defaults>; 5],
     exceptions: Exceptions,
-    ids: HashMap<u64, Place>,
+    ids: BTreeMap<u64, Place>,
     /// Files that are being read, outermost first.
     reading: Vec<String>,
     files_read: usize,
+    bytes_read: usize,
     mime_types_set: bool,
     problems: Vec<Diagnostic>,
     notices: Vec<Diagnostic>,
@@ -125,11 +134,13 @@ impl<'a> Loader<'a> {
             signatures: Vec::new(),
             steps: Vec::new(),
             open: None,
+            broken: false,
             defaults: [const { None }; 5],
             exceptions: Exceptions::default(),
-            ids: HashMap::new(),
+            ids: BTreeMap::new(),
             reading: Vec::new(),
             files_read: 0,
+            bytes_read: 0,
             mime_types_set: false,
             problems: Vec::new(),
             notices: Vec::new(),
@@ -160,9 +171,15 @@ impl<'a> Loader<'a> {
                 );
             }
         };
+        self.bytes_read = self.bytes_read.saturating_add(bytes.len());
+        if self.bytes_read > BYTES_MAX {
+            let problem =
+                Problem::new(path, format!("all files together have over {BYTES_MAX} bytes"));
+            return self.problem(place, problem.hint("leave some files out"));
+        }
         self.reading.push(path.to_owned());
         let file: Arc<str> = Arc::from(path);
-        let chained_before = self.open.is_some();
+        let chained_before = self.open.is_some() || self.broken;
         for line in lines::lines(&bytes) {
             match line {
                 Ok(line) => {
@@ -220,6 +237,7 @@ impl<'a> Loader<'a> {
 
     /// A chain that still waits for its next link never will see it: `why`.
     fn close_chain(&mut self, why: &str) {
+        self.broken = false;
         if let Some(links) = self.open.take()
             && let Some(last) = links.last()
         {
@@ -254,10 +272,19 @@ impl<'a> Loader<'a> {
 fn diagnostic(place: &Place, problem: Problem) -> Diagnostic {
     Diagnostic {
         place: place.clone(),
-        subject: problem.subject,
-        problem: problem.problem,
-        hint: problem.hint,
+        subject: shortened(problem.subject),
+        problem: shortened(problem.problem),
+        hint: problem.hint.map(shortened),
     }
+}
+
+/// What is wrong may be as long as a line; what is told is not.
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TOLD_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// Its place in lists by phase.

@@ -65,19 +65,20 @@ impl Loader<'_> {
                 test: Some(test),
                 actions,
             }),
-            (_, _, actions) => {
-                // The chain's next link is a link still.
-                if actions.is_none_or(|actions| !actions.contains(&Action::Chain)) {
-                    self.open = None;
-                }
-                Err(problems)
-            }
+            _ => Err(self.broken_link(list, problems)),
         }
+    }
+
+    /// A link that was not understood takes its chain with it.
+    fn broken_link(&mut self, list: &str, problems: Vec<Problem>) -> Vec<Problem> {
+        self.open = None;
+        self.broken = list.split(',').any(|word| word.trim().eq_ignore_ascii_case("chain"));
+        problems
     }
 
     fn action(&mut self, words: &[&str], place: &Place) -> Result<(), Vec<Problem>> {
         let list = single("SecAction", words).map_err(one)?;
-        let actions = actions::parse(list)?;
+        let actions = actions::parse(list).map_err(|problems| self.broken_link(list, problems))?;
         self.link(RawLink {
             place: place.clone(),
             directive: "SecAction",
@@ -96,9 +97,16 @@ impl Loader<'_> {
                 Problem::new("xmlns", "has no effect: names are compared without namespace");
             self.notice(&link.place, problem.hint("leave it out"));
         }
+        if self.broken {
+            self.broken = chain;
+            return Ok(());
+        }
         let mut links = match self.open.take() {
             Some(links) => {
-                self.check_link(&link).map_err(one)?;
+                if let Err(problem) = self.check_link(&link) {
+                    self.broken = chain;
+                    return Err(one(problem));
+                }
                 links
             }
             None => Vec::new(),
@@ -106,6 +114,7 @@ impl Loader<'_> {
         let place = link.place.clone();
         links.push(link);
         if links.len() > LINKS_MAX {
+            self.broken = chain;
             return Err(one(
                 Problem::new("chain", format!("over {LINKS_MAX} links")).hint("split the chain")
             ));
@@ -181,7 +190,6 @@ impl Loader<'_> {
                 | Action::Message(_)
                 | Action::LogData(_)
                 | Action::Severity(_)
-                | Action::Tag(_)
                 | Action::Revision(_)
                 | Action::Version(_)
                 | Action::Maturity(_)
@@ -189,13 +197,17 @@ impl Loader<'_> {
                 | Action::Skip(_)
                 | Action::SkipAfter(_)
                 | Action::Deed(_)
-                | Action::Block
                 | Action::Namespace(_)
                 | Action::Capture
                 | Action::MultiMatch => problems.push(
                     Problem::new(action.name(), format!("cannot stand in `{name}`"))
                         .hint("put it into the rules that need it"),
                 ),
+                Action::Block => {
+                    let problem = Problem::new("block", format!("means nothing in `{name}`"))
+                        .hint("leave it out: the other action is what `block` comes to");
+                    self.notice(place, problem);
+                }
                 Action::Transform(None) => problems.push(
                     Problem::new("t:none", format!("cannot stand in `{name}`"))
                         .hint("leave it out: nothing comes before"),
@@ -237,7 +249,7 @@ impl Loader<'_> {
         needed: bool,
     ) -> Result<(), Problem> {
         let path = beside(&place.file, single(name, words)?);
-        if path.contains(['*', '?', '[']) {
+        if path.contains(['*', '?']) {
             let found = self.files.matching(&path);
             if found.is_empty() {
                 let problem = Problem::new(path, "names no file");
@@ -258,11 +270,7 @@ impl Loader<'_> {
     }
 
     fn exception_fits(&self, name: &str) -> Result<(), Problem> {
-        let exceptions = &self.exceptions;
-        let count = exceptions.removals.len()
-            + exceptions.target_updates.len()
-            + exceptions.action_updates.len();
-        if count < EXCEPTIONS_MAX {
+        if self.exceptions.count() < EXCEPTIONS_MAX {
             return Ok(());
         }
         Err(Problem::new(name, format!("over {EXCEPTIONS_MAX} exceptions"))

@@ -2,13 +2,13 @@
 
 use super::{RawLink, RawRule};
 use crate::parse::Problem;
-use crate::parse::actions::Action;
-use crate::parse::targets::Targets;
+use crate::parse::actions::{ACTIONS_MAX, Action};
+use crate::parse::targets::{TARGETS_MAX, Targets};
 use crate::place::Place;
 use crate::rule::{IdRange, Text};
 
-/// Exceptions of one rule set.
-pub const EXCEPTIONS_MAX: usize = 10_000;
+/// Exceptions of one rule set; each range of ids counts.
+pub const EXCEPTIONS_MAX: usize = 2_000;
 
 #[derive(Default)]
 pub(super) struct Exceptions {
@@ -41,6 +41,21 @@ pub(super) struct ActionUpdate {
 }
 
 impl Exceptions {
+    /// How many there are, each range of ids counted.
+    pub fn count(&self) -> usize {
+        let of = |which: &Which| match which {
+            Which::Ids(ids, _) => ids.len(),
+            _ => 1,
+        };
+        let removals = self.removals.iter().map(|(_, removal)| match removal {
+            Removal::Ids(ids) => ids.len(),
+            _ => 1,
+        });
+        removals.sum::<usize>()
+            + self.target_updates.iter().map(|(_, update)| of(&update.which)).sum::<usize>()
+            + self.action_updates.iter().map(|(_, update)| of(&update.which)).sum::<usize>()
+    }
+
     /// Whether the rule goes. ModSecurity v3 compares tags and messages whole.
     pub fn removes(&self, rule: &RawRule) -> bool {
         let Some(starter) = rule.links.first() else { return false };
@@ -51,25 +66,36 @@ impl Exceptions {
         })
     }
 
-    /// Adds to the rule what updates say.
-    pub fn update(&self, rule: &mut RawRule) {
+    /// Adds to the rule what updates say. The places of those that would make it too long.
+    pub fn update(&self, rule: &mut RawRule) -> Vec<Place> {
         let id = rule.id;
-        for (_, update) in &self.target_updates {
+        let mut too_long = Vec::new();
+        for (place, update) in &self.target_updates {
             for (index, link) in rule.links.iter_mut().enumerate() {
                 // A `SecAction` looks at nothing.
-                if link.test.is_some() && update.which.is_for(id, index, link) {
-                    link.targets.extend(update.targets.included.iter().cloned());
-                    link.excluded.extend(update.targets.excluded.iter().cloned());
+                if link.test.is_none() || !update.which.is_for(id, index, link) {
+                    continue;
+                }
+                link.targets.extend(update.targets.included.iter().cloned());
+                link.excluded.extend(update.targets.excluded.iter().cloned());
+                if link.targets.len() + link.excluded.len() > TARGETS_MAX {
+                    too_long.push(place.clone());
+                    return too_long;
                 }
             }
         }
-        for (_, update) in &self.action_updates {
+        for (place, update) in &self.action_updates {
             for (index, link) in rule.links.iter_mut().enumerate() {
                 if update.which.is_for(id, index, link) {
                     link.actions.extend(update.actions.iter().cloned());
+                    if link.actions.len() > ACTIONS_MAX {
+                        too_long.push(place.clone());
+                        return too_long;
+                    }
                 }
             }
         }
+        too_long
     }
 
     /// Exceptions for ids that no rule has.

@@ -20,13 +20,12 @@ pub(super) struct Line {
 pub(super) fn lines(bytes: &[u8]) -> Vec<Result<Line, (u32, Problem)>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut found = Vec::new();
-    let mut joined: Vec<u8> = Vec::new();
+    let mut joined = Joined::default();
     let mut start = None;
-    let mut last;
     for (index, raw) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        last = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
         let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-        let (text, goes_on) = match continued(raw) {
+        let (text, goes_on) = match raw.strip_suffix(b"\\") {
             Some(text) => (text, true),
             None => (raw, false),
         };
@@ -36,26 +35,42 @@ pub(super) fn lines(bytes: &[u8]) -> Vec<Result<Line, (u32, Problem)>> {
             if first.is_empty() || (first.starts_with(b"#") && !(goes_on && is_rule(first))) {
                 continue;
             }
-            start = Some(last);
-            joined.clear();
-            joined.extend_from_slice(text.trim_ascii_start());
-        } else if joined.ends_with(b"|") && !is_within_quotes(&joined) {
-            joined.extend_from_slice(text.trim_ascii_start());
-        } else if joined.len() <= LINE_BYTES_MAX {
-            joined.extend_from_slice(text);
+            start = Some(number);
+            joined = Joined::default();
         }
-        if !goes_on {
-            finish(&mut found, start.take().unwrap_or(last), &joined);
+        joined.push(text);
+        if !goes_on && let Some(start) = start.take() {
+            finish(&mut found, start, &joined.bytes);
         }
     }
     if let Some(start) = start {
-        finish(&mut found, start, &joined);
+        finish(&mut found, start, &joined.bytes);
     }
     found
 }
 
-fn continued(raw: &[u8]) -> Option<&[u8]> {
-    raw.strip_suffix(b"\\")
+/// A directive's lines, put together.
+#[derive(Default)]
+struct Joined {
+    bytes: Vec<u8>,
+    within_quotes: bool,
+    escaped: bool,
+}
+
+impl Joined {
+    /// Spaces at the start go where a word would be torn: before the first, and after `|`.
+    fn push(&mut self, text: &[u8]) {
+        let torn = self.bytes.is_empty() || (self.bytes.ends_with(b"|") && !self.within_quotes);
+        let text = if torn { text.trim_ascii_start() } else { text };
+        if self.bytes.len() > LINE_BYTES_MAX {
+            return;
+        }
+        for byte in text {
+            self.within_quotes ^= *byte == b'"' && !self.escaped;
+            self.escaped = *byte == b'\\' && !self.escaped;
+        }
+        self.bytes.extend_from_slice(text);
+    }
 }
 
 fn is_rule(comment: &[u8]) -> bool {
@@ -65,18 +80,8 @@ fn is_rule(comment: &[u8]) -> bool {
         .any(|name| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))
 }
 
-fn is_within_quotes(text: &[u8]) -> bool {
-    let mut escaped = false;
-    let mut open = false;
-    for byte in text {
-        open ^= *byte == b'"' && !escaped;
-        escaped = *byte == b'\\' && !escaped;
-    }
-    open
-}
-
 fn finish(found: &mut Vec<Result<Line, (u32, Problem)>>, number: u32, joined: &[u8]) {
-    if joined.first() == Some(&b'#') {
+    if joined.is_empty() || joined.starts_with(b"#") {
         return;
     }
     if joined.len() > LINE_BYTES_MAX {

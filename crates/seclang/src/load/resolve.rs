@@ -2,9 +2,11 @@
 
 use super::directives::phase_of;
 use super::{Loader, RawLink, RawRule, RawStep, index_of};
+use crate::parse::Problem;
 use crate::parse::actions::Action;
 use crate::rule::{Disruptive, Link, Phase, Rule, Step};
 use crate::transform::Transformation;
+use std::collections::BTreeSet;
 
 /// What a rule without `status` answers with.
 const STATUS: u16 = 403;
@@ -17,11 +19,19 @@ impl Loader<'_> {
     pub(super) fn resolve(&mut self) -> [Vec<Step>; 5] {
         let mut phases: [Vec<Step>; 5] = Default::default();
         let idle = self.exceptions.idle(|ranges| {
-            self.ids.keys().any(|id| ranges.iter().any(|range| range.contains(*id)))
+            ranges.iter().any(|range| self.ids.range(range.from..=range.to).next().is_some())
         });
         for (place, problem) in idle {
             self.notice(&place, problem);
         }
+        let markers: BTreeSet<String> = self
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                RawStep::Marker(name) => Some(name.clone()),
+                RawStep::Rule(_) => None,
+            })
+            .collect();
         for step in std::mem::take(&mut self.steps) {
             match step {
                 RawStep::Marker(name) => {
@@ -31,10 +41,22 @@ impl Loader<'_> {
                 }
                 RawStep::Rule(rule) if self.exceptions.removes(&rule) => {}
                 RawStep::Rule(mut rule) => {
-                    self.exceptions.update(&mut rule);
-                    if let Some(rule) = self.rule_of(rule)
-                        && let Some(steps) = phases.get_mut(index_of(rule.phase))
+                    for place in self.exceptions.update(&mut rule) {
+                        let subject = format!("id:{}", rule.id);
+                        let problem = Problem::new(subject, "has too many variables or actions");
+                        self.problem(&place, problem.hint("leave some updates out"));
+                    }
+                    let Some(rule) = self.rule_of(rule) else { continue };
+                    if let Some(marker) =
+                        rule.skip_after.as_ref().filter(|marker| !markers.contains(*marker))
                     {
+                        let problem = Problem::new(
+                            format!("skipAfter:{marker}"),
+                            "no such marker: it skips the rest of the phase",
+                        );
+                        self.notice(&rule.place, problem.hint("add `SecMarker`, or mend the name"));
+                    }
+                    if let Some(steps) = phases.get_mut(index_of(rule.phase)) {
                         steps.push(Step::Rule(Box::new(rule)));
                     }
                 }
@@ -81,11 +103,11 @@ impl Loader<'_> {
             shared(&mut rule, &link.actions);
         }
         starter_only(&mut rule, &starter.actions);
-        for link in &raw.links {
-            rule.tags.extend(link.actions.iter().filter_map(|action| match action {
-                Action::Tag(tag) => Some(tag.clone()),
-                _ => None,
-            }));
+        let links = raw.links.iter().map(|link| link.actions.as_slice());
+        for action in links.chain([defaults]).flatten() {
+            if let Action::Tag(tag) = action {
+                rule.tags.push(tag.clone());
+            }
         }
         if rule.blocks {
             rule.disruptive = disruptive_of(defaults).unwrap_or(Disruptive::Pass);

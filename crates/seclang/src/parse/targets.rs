@@ -7,7 +7,7 @@ use crate::variable::{Collection, Parts, Selector};
 use regex::bytes::RegexBuilder;
 
 /// Variables in one rule. CRS has 20 at most.
-pub const TARGETS_MAX: usize = 512;
+pub const TARGETS_MAX: usize = 128;
 
 /// A selector's compiled regex, in bytes.
 pub const SELECTOR_REGEX_BYTES_MAX: usize = 1 << 20;

@@ -12,12 +12,17 @@ use super::{
 
 /// Adds what `text` holds to `document`; after an error, what came before it.
 pub(super) fn build(text: &str, document: &mut Xml) -> Result<(), String> {
-    let mut builder = Builder { document, open: Vec::new(), in_run: false, seen_doctype: false };
+    let mut builder =
+        Builder { document, open: Vec::new(), in_run: false, seen_doctype: false, unseen: None };
     let result = builder.read(text);
     while !builder.open.is_empty() {
         builder.close();
     }
-    result
+    result?;
+    match builder.unseen {
+        Some(error) => Err(error.to_owned()),
+        None => Ok(()),
+    }
 }
 
 struct Builder<'a> {
@@ -26,6 +31,8 @@ struct Builder<'a> {
     /// No tag since the last text.
     in_run: bool,
     seen_doctype: bool,
+    /// The application may see text here that we do not. Reading goes on: the rest is evidence.
+    unseen: Option<&'static str>,
 }
 
 impl Builder<'_> {
@@ -182,7 +189,11 @@ impl Builder<'_> {
         }
         match resolve_predefined_entity(reference) {
             Some(text) => self.text(text),
-            None => Err("an entity that is not predefined".to_owned()),
+            None => {
+                self.in_run = false;
+                self.unseen = Some("an entity that is not predefined");
+                Ok(())
+            }
         }
     }
 
@@ -193,7 +204,7 @@ impl Builder<'_> {
         self.seen_doctype = true;
         for declaration in ["<!ENTITY", "<!ATTLIST", "%"] {
             if doctype.contains(declaration) {
-                return Err("the DOCTYPE declares entities or attributes".to_owned());
+                self.unseen = Some("the DOCTYPE declares entities or attributes");
             }
         }
         Ok(())
