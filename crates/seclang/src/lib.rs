@@ -8,6 +8,7 @@ mod body;
 mod byteset;
 mod engine;
 pub mod exam;
+mod explain;
 mod input;
 mod load;
 mod log_line;
@@ -24,8 +25,9 @@ mod verdict;
 
 pub use bag::Bag;
 pub use engine::{Engine, Memory, NoMemory, Record, Transaction, VARS_MAX};
+pub use explain::{Condition, Explanation, explain};
 pub use input::{Connection, RequestHead, ResponseHead};
-pub use load::{Files, load};
+pub use load::{FILE_BYTES_MAX, Files, load};
 pub use place::{Diagnostic, Place};
 pub use rule::{EngineMode, Phase, Severity};
 pub use ruleset::{RuleSet, Settings};
