@@ -181,3 +181,6 @@ pub fn run(
     }
     Ok(outcome)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod body;
 mod byteset;
 mod engine;
 pub mod exam;
+mod explain;
 mod input;
 mod load;
 mod log_line;
@@ -26,8 +27,9 @@ pub use bag::Bag;
 pub use engine::{
     Engine, Memory, NoMemory, Overrides, Record, Transaction, VARS_MAX, Vars, Without,
 };
+pub use explain::{Condition, Explanation, explain};
 pub use input::{Connection, RequestHead, ResponseHead};
-pub use load::{Files, load};
+pub use load::{FILE_BYTES_MAX, Files, load};
 pub use place::{Diagnostic, Place};
 pub use rule::{EngineMode, Link, Phase, Piece, Rule, Severity, Text};
 pub use ruleset::{RuleSet, Settings};
