@@ -141,7 +141,7 @@ impl Engine {
                 if probe.slots & slots == 0 || skipped(probe.step) {
                     continue;
                 }
-                class.wanted = class.wanted.union(Chains::one(probe.chain));
+                class.wanted = class.wanted.union(probe.chains);
                 class.probes.insert(number);
                 match u32::try_from(number) {
                     Ok(number) if plan.without_literal.contains(&number) => {

@@ -70,7 +70,8 @@ pub struct Node {
 pub struct Probe {
     /// Which rule: its position in the phase's steps.
     pub step: u32,
-    pub chain: u8,
+    /// What it looks at: several with `multiMatch`.
+    pub chains: Chains,
     pub slots: u128,
     pub length_min: u32,
     pub bytes: Vec<ByteSet>,
@@ -334,6 +335,11 @@ impl Plan {
             }
             for link in &rule.links {
                 self.add_chain(&link.transformations);
+                if link.multi_match {
+                    for end in 0..link.transformations.len() {
+                        self.add_chain(link.transformations.get(..end).unwrap_or_default());
+                    }
+                }
             }
             let probe = match phase {
                 Some(Phase::Logging) | None => None,
@@ -387,18 +393,24 @@ impl Plan {
     fn probe(&mut self, rule: &Rule, position: usize) -> Option<(Probe, Option<Vec<Vec<u8>>>)> {
         let link = rule.links.first()?;
         let test = link.test.as_ref()?;
-        if test.negated || link.multi_match || link.targets.is_empty() {
+        if test.negated || link.targets.is_empty() {
             return None;
         }
         let needs = test.operator.needs();
         if needs.literals.is_none() && needs.byte_sets.is_empty() && needs.min_len == 0 {
             return None;
         }
-        let chain = self.chain_of(&link.transformations)?;
+        let mut chains = Chains::one(self.chain_of(&link.transformations)?);
+        if link.multi_match {
+            for end in 0..link.transformations.len() {
+                let beginning = link.transformations.get(..end).unwrap_or_default();
+                chains = chains.union(Chains::one(self.chain_of(beginning)?));
+            }
+        }
         let slots = self.slots(link)?;
         let probe = Probe {
             step: u32::try_from(position).ok()?,
-            chain,
+            chains,
             slots,
             length_min: u32::try_from(needs.min_len).unwrap_or(u32::MAX),
             bytes: needs.byte_sets,

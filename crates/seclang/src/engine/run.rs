@@ -191,7 +191,7 @@ impl Transaction {
             }
             let text = self.store.text(one.text);
             let mut ask = |probe: &plan::Probe| {
-                if chains.meets(plan::Chains::one(probe.chain))
+                if chains.meets(probe.chains)
                     && text.len() >= probe.length_min as usize
                     && probe.bytes.iter().all(|needed| needed.meets(one.bytes))
                 {
