@@ -90,11 +90,10 @@ fn exam(
     let bar = bar(tests.len() as u64, context.format);
     let mut outcomes = Vec::with_capacity(tests.len());
     for test in tests {
-        let outcome = sit(target, test, overrides).map_err(|NoAnswer::Unusable(why)| {
-            NoAnswer::Broken(why) | {
-                Failure::new(EXIT_UNREACHABLE, format!("test {}-{}: {why}", test.rule, test.id))
-                    .hint("docs/waf-exam.md says what a live exam needs")
-            }
+        let outcome = sit(target, test, overrides).map_err(|error| {
+            let (NoAnswer::Unusable(why) | NoAnswer::Broken(why)) = error;
+            Failure::new(EXIT_UNREACHABLE, format!("test {}-{}: {why}", test.rule, test.id))
+                .hint("docs/waf-exam.md says what a live exam needs")
         })?;
         bar.inc(1);
         outcomes.push(outcome);

@@ -286,3 +286,21 @@ fn an_override_takes_the_place_of_an_expectation() {
     let elsewhere = sat(&text, &over.replace("test_ids: [1]", "test_ids: [2]"));
     assert_eq!((elsewhere.passed(), elsewhere.excused), (false, None));
 }
+
+proptest::proptest! {
+    /// Requests are bytes of anyone's making.
+    #[test]
+    fn no_request_panics(start in "[A-Z]{1,4} [/*a:%#?]{1,6} HTTP/1\\.[01]\r\n", rest in ".{0,40}", body in "[0-9a-f;\r\n]{0,30}") {
+        let chunked = "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for raw in [format!("{start}{rest}"), format!("{start}{chunked}{body}"), rest] {
+            if let Ok(request) = parse(raw.as_bytes()) {
+                respond(&request).raw();
+            }
+        }
+    }
+
+    #[test]
+    fn no_description_of_a_response_panics(body in "[{}\":,a-z0-9 ]{0,40}") {
+        reflected(&body);
+    }
+}

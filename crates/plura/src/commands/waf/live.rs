@@ -35,8 +35,9 @@ pub struct Live {
 impl Live {
     pub fn new(url: &str, log: &Path) -> Result<Self, Failure> {
         let Some(rest) = url.strip_prefix("http://") else {
-            return Err(Failure::new(EXIT_USAGE, format!("cannot examine `{url}`"))
-                .hint("write http://HOST:PORT; TLS in front hides nothing from rules"));
+            return Err(Failure::new(EXIT_USAGE, format!("cannot examine `{url}`")).hint(
+                "write http://HOST:PORT: the exam speaks no TLS, name the listener behind it",
+            ));
         };
         let host = rest.split('/').next().unwrap_or_default();
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
