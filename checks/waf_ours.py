@@ -64,9 +64,10 @@ class InProcess:
 
 class Live(Front):
     """A gateway that runs elsewhere, before a backend that is `waf_backend.py`, with `rules.conf` of the same
-    `Rules` and ModSecurity's JSON audit log in `audit`."""
+    `Rules` and ModSecurity's JSON audit log in `audit`: entries are found by the client's port."""
 
     name = "ours, live"
+    fresh = True
 
     def __init__(self, url, audit=None, connections=4):
         super().__init__(urlsplit(url).port, audit, connections)

@@ -150,7 +150,7 @@ def run(args, folder):
         for number, raw in enumerate(requests):
             files[name].append(folder / "requests" / name / f"{number:03}.http")
             files[name][-1].write_bytes(raw)
-    rules = Rules(paranoia=1, blocking=args.blocking, audit="RelevantOnly", scores=False)
+    rules = Rules(paranoia=1, blocking=args.blocking, audit="RelevantOnly", scores=False, unmatched_boundary=False)
     rules_file = rules.write(folder / "rules")
 
     application = folder / "application"
