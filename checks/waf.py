@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import waf_known
@@ -54,8 +55,32 @@ def compare(case, level, peer, ours):
     if not (decision or inbound or outbound):
         return None
     return {"case": case.name, "kind": case.kind, "level": level, "decision": decision, "score": inbound or outbound,
-            "only_peer": only_peer, "only_ours": only_ours, "peer": brief(peer), "ours": brief(ours),
-            "known": waf_known.reason(case, only_peer, only_ours)}
+            "only_peer": only_peer, "only_ours": only_ours, "ids": ours.ids or (), "peer": brief(peer), "ours": brief(ours), "known": None}
+
+
+def explain(different, folder, rules, backend):
+    """Puts into each row why it differs, where that is known: the peer is asked again with its traits undone."""
+    tries = [[trait] for trait in waf_known.TRAITS] + [waf_known.TRAITS]
+    changed = defaultdict(list)
+    for number, traits in enumerate(tries):
+        unknown = [d for d in different if not d[1]["known"]]
+        if not unknown:
+            return
+        undone = replace(rules, peer_only="\n".join(t.line for t in traits), edits=tuple(t.edit for t in traits if t.edit), label=f"-traits{number}")
+        with Peer(folder, undone, backend) as peer:
+            for (case, row, ours), answer in zip(unknown, peer.ask([case.raw for case, _, _ in unknown])):
+                again = compare(case, row["level"], answer, ours)
+                if len(traits) == 1:
+                    if again is None:
+                        row["known"] = traits[0].reason
+                    elif again["peer"] != row["peer"] or again["only_peer"] != row["only_peer"]:
+                        changed[case.name].append(traits[0].reason)
+                    continue
+                why = waf_known.by_test(case, again) if again else ""
+                if why is not None:
+                    row["known"] = "; and ".join(filter(None, [*changed[case.name], why])) or None
+    for case, row, _ in different:
+        row["known"] = row["known"] or waf_known.by_test(case, row)
 
 
 def brief(answer):
@@ -80,7 +105,7 @@ def blocking(args, verdict, folder):
             ours_side = side(args, peer.rules_file, canned)
             ours, our_seconds = asked(ours_side, requests, f"ours, paranoia {level}")
             ours_side.close()
-        counted = Counter()
+        counted, different = Counter(), []
         for case, one, other in zip(cases, theirs, ours):
             if not one.judged:
                 counted["refused by nginx itself"] += 1
@@ -101,7 +126,9 @@ def blocking(args, verdict, folder):
                 counted["everyday requests denied by us"] += other.denied
             row = compare(case, level, one, other)
             if row:
-                rows.append(row)
+                different.append((case, row, other))
+        explain(different, folder, rules, backend)
+        rows += [row for _, row, _ in different]
         agreement[level] = counted
         verdict.figure(f"paranoia {level}", {**counted, "seconds of peer, ours": (seconds, our_seconds)})
     backend.close()
@@ -130,17 +157,19 @@ def print_groups(rows, most):
     """Differences by the rules that only one side found."""
     groups = defaultdict(list)
     for row in rows:
-        groups[row["known"] or "", row["only_peer"], row["only_ours"]].append(row)
-    print(f"\n{len(rows)} differences in {len(groups)} groups")
+        groups[("", row["only_peer"], row["only_ours"]) if not row["known"] else (row["known"],)].append(row)
+    print(f"\n{len(rows)} differences in {len(groups)} groups; {sum(not row['known'] for row in rows)} without a reason")
     print(f"{'requests':>9}{'decision':>9}{'score':>7}  levels  {'only the peer':<30} {'only we':<30} examples")
     ordered = sorted(groups.items(), key=lambda item: (bool(item[0][0]), -len(item[1])))
-    for (known, only_peer, only_ours), found in ordered[:most]:
+    for (known, *_), found in ordered[:most]:
+        only_peer = tuple(sorted({i for r in found for i in r["only_peer"]}))
+        only_ours = tuple(sorted({i for r in found for i in r["only_ours"]}))
         levels = "".join(sorted({str(r["level"]) for r in found}))
         examples = ", ".join(dict.fromkeys(r["case"] for r in found))
         print(f"{len({r['case'] for r in found}):>9}{sum(r['decision'] for r in found):>9}{sum(r['score'] for r in found):>7}  {levels:<6}  "
               f"{named(only_peer):<30} {named(only_ours):<30} {examples[:90]}")
         if known:
-            print(f"{'':>27}known: {known}")
+            print(f"{'':>26}known: {known}")
     if len(groups) > most:
         print(f"… and {len(groups) - most} groups more: --rows, or --list FILE for all")
 

@@ -22,6 +22,7 @@ import argparse
 import os
 import re
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -130,10 +131,15 @@ class Rules:
     # Rule 200004: `zentinel-modsec` does not know its variable.
     unmatched_boundary: bool = True
     more: str = ""
+    # Before all rules, for the peer alone: to undo a trait of libmodsecurity.
+    peer_only: str = ""
+    # Changes of a rule file's text, for the same end: a copy of CRS is made.
+    edits: tuple = ()
+    label: str = ""
 
     @property
     def name(self):
-        return f"pl{self.paranoia}-{'block' if self.blocking else 'detect'}"
+        return f"pl{self.paranoia}-{'block' if self.blocking else 'detect'}{self.label}"
 
     def write(self, folder):
         """`rules.conf` for us, `peer.conf` for libmodsecurity, which adds where its log is."""
@@ -145,9 +151,21 @@ class Rules:
         level = LEVEL.format(paranoia=self.paranoia, inbound=self.inbound, outbound=self.outbound)
         (folder / "rules.conf").write_text(
             base + f"Include {crs()}/crs-setup.conf.example\n" + (TEST_SETTINGS if self.test_settings else "") + level
-            + f"Include {crs()}/rules/*.conf\n" + (AFTER if self.scores else "") + self.more)
-        (folder / "peer.conf").write_text(f"SecAuditLog {folder}/audit.json\nInclude {folder}/rules.conf\n")
+            + f"Include {self.rule_files(folder)}/*.conf\n" + (AFTER if self.scores else "") + self.more)
+        (folder / "peer.conf").write_text(f"SecAuditLog {folder}/audit.json\n{self.peer_only}\nInclude {folder}/rules.conf\n")
         return folder / "rules.conf"
+
+    def rule_files(self, folder):
+        if not self.edits:
+            return crs() / "rules"
+        copy = folder / "crs"
+        shutil.copytree(crs() / "rules", copy, dirs_exist_ok=True)
+        for file in copy.glob("*.conf"):
+            text = file.read_text()
+            for edit in self.edits:
+                text = edit(text)
+            file.write_text(text)
+        return copy
 
 
 @dataclass

@@ -22,6 +22,9 @@ class Case:
     name: str
     raw: bytes
     kind: str
+    # Rules that CRS's test of it wants, and those it does not.
+    expects: tuple = ()
+    forbids: tuple = ()
 
 
 def suite():
@@ -37,20 +40,21 @@ def suite():
         for test in told["tests"]:
             for number, stage in enumerate(test["stages"]):
                 name = f"{told['rule_id']}-{test['test_id']}" + (f".{number + 1}" if number else "")
-                yield name, stage["input"]
+                log = (stage.get("output") or {}).get("log") or {}
+                yield name, stage["input"], tuple(log.get("expect_ids") or ()), tuple(log.get("no_expect_ids") or ())
 
 
 def suite_cases():
     """The tests' requests; and for those that show a response its answer, to be asked for innocently."""
     cases, canned = [], []
-    for name, said in suite():
-        cases.append(Case(name, of_test(said), "suite"))
+    for name, said, expects, forbids in suite():
+        cases.append(Case(name, of_test(said), "suite", expects, forbids))
         if str(said.get("uri", "")).startswith("/reflect") and said.get("data"):
             try:
                 canned.append(json.loads(said["data"]))
             except ValueError:
                 continue
-            cases.append(Case(f"canned {name}", get(f"/canned/{len(canned) - 1}"), "canned"))
+            cases.append(Case(f"canned {name}", get(f"/canned/{len(canned) - 1}"), "canned", expects, forbids))
     return cases, canned
 
 
