@@ -41,6 +41,9 @@ pub const DIAGNOSTICS_MAX: usize = 200;
 /// Notices that are told of.
 pub const NOTICES_MAX: usize = 1000;
 
+/// Letters in each part of a problem.
+pub const TOLD_CHARS_MAX: usize = 300;
+
 /// Where rule files come from: a folder at the rim, a map in tests.
 pub trait Files {
     /// # Errors
@@ -269,10 +272,19 @@ impl<'a> Loader<'a> {
 fn diagnostic(place: &Place, problem: Problem) -> Diagnostic {
     Diagnostic {
         place: place.clone(),
-        subject: problem.subject,
-        problem: problem.problem,
-        hint: problem.hint,
+        subject: shortened(problem.subject),
+        problem: shortened(problem.problem),
+        hint: problem.hint.map(shortened),
     }
+}
+
+/// What is wrong may be as long as a line; what is told is not.
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TOLD_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// Its place in lists by phase.

@@ -197,13 +197,17 @@ impl Loader<'_> {
                 | Action::Skip(_)
                 | Action::SkipAfter(_)
                 | Action::Deed(_)
-                | Action::Block
                 | Action::Namespace(_)
                 | Action::Capture
                 | Action::MultiMatch => problems.push(
                     Problem::new(action.name(), format!("cannot stand in `{name}`"))
                         .hint("put it into the rules that need it"),
                 ),
+                Action::Block => {
+                    let problem = Problem::new("block", format!("means nothing in `{name}`"))
+                        .hint("leave it out: the other action is what `block` comes to");
+                    self.notice(place, problem);
+                }
                 Action::Transform(None) => problems.push(
                     Problem::new("t:none", format!("cannot stand in `{name}`"))
                         .hint("leave it out: nothing comes before"),

@@ -8,7 +8,7 @@ use crate::place::Place;
 use crate::rule::{IdRange, Text};
 
 /// Exceptions of one rule set; each range of ids counts.
-pub const EXCEPTIONS_MAX: usize = 5_000;
+pub const EXCEPTIONS_MAX: usize = 2_000;
 
 #[derive(Default)]
 pub(super) struct Exceptions {

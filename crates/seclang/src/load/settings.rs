@@ -5,6 +5,9 @@ use super::{Loader, beside, status, unicode};
 use crate::parse::{Problem, controls, did_you_mean, number, switch};
 use crate::place::Place;
 
+/// Media types whose bodies are looked at.
+pub const MIME_TYPES_MAX: usize = 200;
+
 /// Everything that can stand at the start of a line.
 #[rustfmt::skip]
 const NAMES: [&str; 38] = [
@@ -200,6 +203,10 @@ impl Loader<'_> {
         }
         for word in words.iter().flat_map(|word| word.split_ascii_whitespace()) {
             let plain = word.split(';').next().unwrap_or(word).to_ascii_lowercase();
+            if types.len() >= MIME_TYPES_MAX {
+                return Err(Problem::new(name, format!("over {MIME_TYPES_MAX} types"))
+                    .hint("name those that pages have"));
+            }
             if !types.contains(&plain) {
                 types.push(plain);
             }

@@ -187,3 +187,93 @@ fn injections() {
         &["", "a < b", "hello"],
     );
 }
+
+fn literals(pattern: &str) -> Option<Vec<String>> {
+    let needs = operator("rx", pattern.as_bytes()).needs();
+    needs.literals.map(|all| all.iter().map(|one| one.escape_ascii().to_string()).collect())
+}
+
+#[test]
+fn a_pattern_needs_what_every_match_has() {
+    let some = |all: &[&str]| Some(all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>());
+    assert_eq!(literals("(?i)union\\s+select"), some(&["select"]));
+    assert_eq!(literals("(?:foo|Bar)\\d*"), some(&["bar", "foo"]));
+    assert_eq!(literals("\\d+(?:foo|b[a-z]*)"), None);
+    assert_eq!(literals("(?:xy){2,}"), some(&["xyxy"]));
+    assert_eq!(literals("ab?c"), some(&["ac", "abc"]));
+    assert_eq!(literals("a*"), None);
+    let needs = operator("rx", b"['\"]\\w+[<>]").needs();
+    assert_eq!(needs.min_len, 3);
+    assert_eq!(needs.byte_sets.len(), 2);
+    assert_eq!(operator("noMatch", b"").needs().literals, Some(Vec::new()));
+    assert_eq!(operator("streq", b"Ab").needs().literals, Some(vec![b"ab".to_vec()]));
+}
+
+mod soundness {
+    use super::*;
+    use crate::byteset::ByteSet;
+    use proptest::prelude::*;
+
+    fn has(needs: &Needs, value: &[u8]) -> bool {
+        let lower = value.to_ascii_lowercase();
+        value.len() >= needs.min_len
+            && needs.byte_sets.iter().all(|set| set.meets(ByteSet::of(value)))
+            && needs.literals.as_ref().is_none_or(|all| {
+                all.iter().any(|literal| memchr::memmem::find(&lower, literal).is_some())
+            })
+    }
+
+    /// Patterns of few letters, so that values of few letters match them.
+    fn pattern() -> impl Strategy<Value = String> {
+        let leaf = prop::sample::select(vec![
+            "a", "b", "ab", "B", "x1", "[ab]", "[^a]", ".", "\\d", "\\b", "^", "$", "(?i:Ab)", "",
+        ])
+        .prop_map(str::to_owned);
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+                prop::collection::vec(inner.clone(), 1..4)
+                    .prop_map(|parts| format!("(?:{})", parts.join("|"))),
+                (inner, prop::sample::select(vec!["*", "+", "?", "{2}", "{1,3}", "{2,}", "{0}"]))
+                    .prop_map(|(part, times)| format!("(?:{part}){times}")),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn a_match_has_what_its_pattern_needs(
+            pattern in pattern(),
+            values in prop::collection::vec("[abABx1\n]{0,12}", 32),
+        ) {
+            let operator = operator("rx", pattern.as_bytes());
+            let needs = operator.needs();
+            for value in &values {
+                if operator.test(value.as_bytes(), b"", None) {
+                    prop_assert!(has(&needs, value.as_bytes()), "{pattern:?} {value:?} {needs:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_no_injection_at_a_glance_is_none(
+            words in "[a-zA-Z0-9_\\x{80}-\\x{ff}]{0,24}",
+            more in prop::collection::vec(
+                prop::sample::select(vec!["1", "union", "select", "'", "<", "=", " ", "onload", "svg", "--", "/*"]),
+                0..6,
+            ),
+        ) {
+            let words: Vec<u8> = words.chars().map(|one| one as u8).collect();
+            for value in [words.as_slice(), more.concat().as_bytes()] {
+                if libinjectionrs::detect_sqli(value).is_injection() {
+                    prop_assert!(injection::may_be_sqli(value), "{}", value.escape_ascii());
+                }
+                if libinjectionrs::detect_xss(value).is_injection() {
+                    prop_assert!(injection::may_be_xss(value), "{}", value.escape_ascii());
+                }
+            }
+        }
+    }
+}

@@ -57,6 +57,13 @@ fn a_misspelt_directive_is_told() {
 }
 
 #[test]
+fn a_long_complaint_is_cut() {
+    let told = problems(&format!("Sec{}", "é".repeat(10_000)));
+    assert!(told.starts_with("rules.conf:1: `Secéé") && told.len() < 1000, "{}", told.len());
+    assert!(told.contains("é…`: unknown directive"));
+}
+
+#[test]
 fn a_bad_value_is_told() {
     check(
         "SecRuleEngine Maybe",
@@ -271,6 +278,11 @@ fn what_has_no_effect_is_noticed() {
     assert_eq!(
         notices("SecDefaultAction pass"),
         "rules.conf:1: `SecDefaultAction`: names no phase: phase 2 is meant\n  hint: add `phase:2`"
+    );
+    assert_eq!(
+        notices("SecDefaultAction phase:2,deny,block"),
+        "rules.conf:1: `block`: means nothing in `SecDefaultAction`\n  \
+         hint: leave it out: the other action is what `block` comes to"
     );
     assert_eq!(
         notices("SecAction id:1,chain\nSecAction block"),

@@ -15,14 +15,14 @@ fn one(text: &str) -> Action {
 fn deed(text: &str) -> Deed {
     match one(text) {
         Action::Deed(deed) => deed,
-        other => unreachable!("{other:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
 fn control(text: &str) -> Control {
     match deed(text) {
         Deed::Control(control) => control,
-        other => unreachable!("{other:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -182,7 +182,7 @@ fn phases_and_severities_have_names() {
 fn variables_are_set_in_five_ways() {
     let change = |text: &str| match deed(&format!("setvar:{text}")) {
         Deed::Set { change, .. } => change,
-        other => unreachable!("{other:?}"),
+        other => panic!("{other:?}"),
     };
     assert_eq!(change("tx.a"), Change::To(plain("1")));
     assert_eq!(change("tx.a="), Change::To(Text::default()));
@@ -193,7 +193,9 @@ fn variables_are_set_in_five_ways() {
         pieces: vec![Piece::Value(Collection::Tx, Some(b"critical_anomaly_score".to_vec()))],
     };
     assert_eq!(change("'tx.s=+%{tx.critical_anomaly_score}'"), Change::Add(score));
-    let Deed::Set { name, .. } = deed("setvar:'tx.h_%{tx.0}=%{tx.0}'") else { unreachable!() };
+    let Deed::Set { name, .. } = deed("setvar:'tx.h_%{tx.0}=%{tx.0}'") else {
+        panic!("something else")
+    };
     assert_eq!(name.pieces.len(), 2);
 }
 
@@ -244,7 +246,7 @@ fn every_control_is_read() {
     let Control::RemoveTargetById(_, _, Selector::Pattern(regex)) =
         control("ctl:'ruleRemoveTargetById=7;ARGS:/^a|b,c$/'")
     else {
-        unreachable!()
+        panic!("something else")
     };
     assert_eq!(regex.as_str(), "^a|b,c$");
 }
