@@ -20,7 +20,8 @@ struct Exchange {
 type Workloads = BTreeMap<String, Vec<Exchange>>;
 
 /// What the application behind nginx answers: `measure.py` has the same.
-const PAGE: &str = "<!doctype html><title>shop</title><p>hello, hello, hello, hello, hello, hello</p>\n";
+const PAGE: &str =
+    "<!doctype html><title>shop</title><p>hello, hello, hello, hello, hello, hello</p>\n";
 
 /// Both engines on the same workloads, as asked for line by line: so that whoever asks can take turns with
 /// others that are measured elsewhere.
@@ -33,10 +34,13 @@ pub fn run(rules: &str, folder: &str) -> Result<(), String> {
         let [engine, workload, seconds] = words.as_slice() else {
             return Err(format!("cannot read `{line}`: ENGINE WORKLOAD SECONDS"));
         };
-        let exchanges = workloads.get(*workload).ok_or_else(|| format!("no workload `{workload}`"))?;
+        let exchanges =
+            workloads.get(*workload).ok_or_else(|| format!("no workload `{workload}`"))?;
         let seconds: f64 = seconds.parse().map_err(|_| format!("no seconds: `{seconds}`"))?;
         let answer = match *engine {
-            "ours" => measure(exchanges, seconds, |one| Ok(ours.judge(&one.request, &one.response))),
+            "ours" => {
+                measure(exchanges, seconds, |one| Ok(ours.judge(&one.request, &one.response)))
+            }
             "zentinel" => measure(exchanges, seconds, |one| {
                 zentinel.judge(&one.texts.0, &one.texts.1).map_err(|error| error.to_string())
             }),
@@ -61,7 +65,9 @@ pub fn load(engine: &str, rules: &str, folder: Option<&str>) -> Result<(), Strin
         }
         "zentinel" => {
             let zentinel = Zentinel::load(rules)?;
-            Box::new(move |one| zentinel.judge(&one.texts.0, &one.texts.1).map_err(|error| error.to_string()))
+            Box::new(move |one| {
+                zentinel.judge(&one.texts.0, &one.texts.1).map_err(|error| error.to_string())
+            })
         }
         other => return Err(format!("no engine `{other}`")),
     };
@@ -119,8 +125,10 @@ fn read(folder: &str) -> Result<Workloads, String> {
     for kind in sorted(Path::new(folder))? {
         let mut exchanges = Vec::new();
         for file in sorted(&kind)? {
-            let raw = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-            let request = Request::parse(&raw).ok_or_else(|| format!("{}: no request", file.display()))?;
+            let raw =
+                std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let request =
+                Request::parse(&raw).ok_or_else(|| format!("{}: no request", file.display()))?;
             let fields = [
                 ("Server", "nginx/1.22.1"),
                 ("Date", "Tue, 14 Nov 2023 22:13:20 GMT"),
@@ -130,7 +138,9 @@ fn read(folder: &str) -> Result<Workloads, String> {
             ];
             let response = Response {
                 status: 200,
-                headers: fields.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec(),
+                headers: fields
+                    .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+                    .to_vec(),
                 body: PAGE.as_bytes().to_vec(),
             };
             let texts = (Text::of_request(&request), Text::of_response(&response));
@@ -143,7 +153,8 @@ fn read(folder: &str) -> Result<Workloads, String> {
 }
 
 fn sorted(folder: &Path) -> Result<Vec<std::path::PathBuf>, String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     Ok(paths)

@@ -1,7 +1,9 @@
 //! The engines, each behind the same two questions: load these rules, judge this exchange.
 
 use crate::http::{Request, Response, pairs};
-use seclang::{Connection, Diagnostic, Engine, Files, Interrupt, NoMemory, RequestHead, ResponseHead};
+use seclang::{
+    Connection, Diagnostic, Engine, Files, Interrupt, NoMemory, RequestHead, ResponseHead,
+};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -55,7 +57,8 @@ impl Ours {
         }
         if !stopped {
             let headers = pairs(&response.headers);
-            let head = ResponseHead { status: response.status, protocol: b"HTTP/1.1", headers: &headers };
+            let head =
+                ResponseHead { status: response.status, protocol: b"HTTP/1.1", headers: &headers };
             stopped = transaction.response_headers(&head).is_some();
         }
         if !stopped {
@@ -110,7 +113,8 @@ impl Zentinel {
             transaction.process_response_body()?;
         }
         transaction.process_logging()?;
-        let mut rules: Vec<u64> = transaction.matched_rules().iter().filter_map(|id| id.parse().ok()).collect();
+        let mut rules: Vec<u64> =
+            transaction.matched_rules().iter().filter_map(|id| id.parse().ok()).collect();
         rules.sort_unstable();
         rules.dedup();
         let denied = transaction.intervention().map(|intervention| intervention.status);
@@ -133,7 +137,11 @@ impl Text {
             method: text(&request.method),
             target: text(&request.target),
             protocol: text(&request.protocol),
-            headers: request.headers.iter().map(|(name, value)| (text(name), text(value))).collect(),
+            headers: request
+                .headers
+                .iter()
+                .map(|(name, value)| (text(name), text(value)))
+                .collect(),
             body: request.body.clone(),
         }
     }
@@ -143,7 +151,11 @@ impl Text {
             method: String::new(),
             target: String::new(),
             protocol: String::new(),
-            headers: response.headers.iter().map(|(name, value)| (text(name), text(value))).collect(),
+            headers: response
+                .headers
+                .iter()
+                .map(|(name, value)| (text(name), text(value)))
+                .collect(),
             body: response.body.clone(),
         }
     }
@@ -163,7 +175,9 @@ impl Files for Disk {
 
     fn matching(&self, pattern: &str) -> Vec<String> {
         let path = Path::new(pattern);
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Vec::new();
+        };
         let name = name.to_string_lossy();
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let mut found: Vec<String> = entries
