@@ -76,11 +76,11 @@ def explain(different, folder, rules, backend):
                     elif again["peer"] != row["peer"] or again["only_peer"] != row["only_peer"]:
                         changed[case.name].append(traits[0].reason)
                     continue
-                why = waf_known.by_test(case, again) if again else ""
+                why = waf_known.by_words(case, again) if again else ""
                 if why is not None:
                     row["known"] = "; and ".join(filter(None, [*changed[case.name], why])) or None
     for case, row, _ in different:
-        row["known"] = row["known"] or waf_known.by_test(case, row)
+        row["known"] = row["known"] or waf_known.by_words(case, row)
 
 
 def brief(answer):
