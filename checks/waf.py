@@ -134,6 +134,11 @@ def blocking(args, verdict, folder):
     backend.close()
     print_agreement(agreement)
     print_groups(rows, args.rows)
+    reasons = defaultdict(Counter)
+    for row in rows:
+        reasons[row["known"] or "not known"]["requests and levels"] += 1
+        reasons[row["known"] or "not known"]["other decisions"] += row["decision"]
+    verdict.figure("differences by reason", {why: dict(n) for why, n in reasons.items()})
     if args.list:
         with open(args.list, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)

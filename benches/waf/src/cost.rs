@@ -17,6 +17,7 @@ struct Exchange {
     texts: (Text, Text),
 }
 
+type Judge = Box<dyn Fn(&Exchange) -> Result<Judged, String>>;
 type Workloads = BTreeMap<String, Vec<Exchange>>;
 
 /// What the application behind nginx answers: `measure.py` has the same.
@@ -58,7 +59,7 @@ pub fn load(engine: &str, rules: &str, folder: Option<&str>) -> Result<(), Strin
     let workloads = folder.map(read).transpose()?.unwrap_or_default();
     let before = memory_kib("VmRSS");
     let (clock, cpu) = (Instant::now(), cpu_secs());
-    let judge: Box<dyn Fn(&Exchange) -> Result<Judged, String>> = match engine {
+    let judge: Judge = match engine {
         "ours" => {
             let ours = Ours::load(rules)?;
             Box::new(move |one| Ok(ours.judge(&one.request, &one.response)))
