@@ -60,6 +60,12 @@ enum Command {
     /// Check, try and compare trust policies: how an access is scored, and why
     #[command(subcommand)]
     Trust(commands::trust::TrustCommand),
+    /// Check, try and explain rules of the web application firewall
+    #[command(subcommand)]
+    Rules(commands::rules::RulesCommand),
+    /// Examine the web application firewall by OWASP CRS's own tests
+    #[command(subcommand)]
+    Waf(commands::waf::WafCommand),
     /// Check a ledger folder or an evidence package, offline
     Verify(commands::verify::VerifyArgs),
     /// Look for what is wrong on this machine and say what to do
@@ -95,6 +101,8 @@ fn main() -> ExitCode {
         Command::Action(command) => commands::action::run(&context, command),
         Command::Scenario(command) => scenario::run(&context, command),
         Command::Trust(command) => commands::trust::run(&context, command),
+        Command::Rules(command) => commands::rules::run(&context, command),
+        Command::Waf(command) => commands::waf::run(&context, command),
         Command::Verify(args) => commands::verify::run(&context, &args),
         Command::Doctor(args) => commands::doctor::run(&context, &args),
         Command::Token(command) => commands::token::run(&context, command),

@@ -2,6 +2,7 @@
 
 mod expand;
 mod memory;
+mod overrides;
 mod plan;
 mod run;
 mod store;
@@ -12,9 +13,11 @@ mod vars;
 mod tests;
 
 pub use memory::{Memory, NoMemory, Record};
+pub use overrides::{Overrides, Without};
 pub use transaction::Transaction;
-pub use vars::VARS_MAX;
+pub use vars::{VARS_MAX, Vars};
 
+use crate::byteset::ByteSet;
 use crate::input::{Connection, RequestHead};
 use crate::rule::Step;
 use crate::ruleset::RuleSet;
@@ -28,8 +31,8 @@ use std::sync::{Arc, RwLock};
 pub struct Engine {
     rules: RuleSet,
     plan: Plan,
-    /// By phase: where each marker stands.
-    markers: [BTreeMap<String, usize>; 5],
+    /// By phase and position.
+    steps: [Vec<StepInfo>; 5],
     /// What is left of a phase's plan when its guards have spoken.
     views: RwLock<BTreeMap<(usize, u128), Arc<View>>>,
     planned: bool,
@@ -40,9 +43,33 @@ pub struct Engine {
 /// A phase's plan for those who got past the same guards.
 #[derive(Debug)]
 struct View {
-    reachable: Bits,
-    /// By slot: the chains that its reachable rules need.
-    chains: Vec<Chains>,
+    /// By class of value.
+    classes: Vec<ClassView>,
+}
+
+/// What is asked of the values of one class.
+#[derive(Debug, Default)]
+struct ClassView {
+    /// The chains that its reachable rules need.
+    wanted: Chains,
+    /// Its probes that no literal tells, but a byte of `special` does.
+    without_literal: Vec<u32>,
+    special: ByteSet,
+    /// Its probes that only the length tells.
+    unspecial: Vec<u32>,
+    /// All its probes.
+    probes: Bits,
+    /// Some of them are told by a literal.
+    has_literals: bool,
+}
+
+/// What is known of a step beside its rule.
+#[derive(Debug, Default)]
+struct StepInfo {
+    /// Where its `skipAfter` goes on; beyond the end when its marker never comes.
+    landing: usize,
+    /// By link: the number of its chain of transformations.
+    chains: Vec<Option<u8>>,
 }
 
 /// The most views kept: more come of rule sets with many independent guards, and are made each time.
@@ -52,9 +79,9 @@ impl Engine {
     pub fn new(rules: RuleSet) -> Self {
         let plan = Plan::new(&rules);
         let reads_file_contents = reads(&rules, Collection::FilesTmpContent);
-        let markers = [0, 1, 2, 3, 4]
-            .map(|phase| markers(rules.phases.get(phase).map_or(&[], |steps| &**steps)));
-        Self { rules, plan, markers, views: RwLock::default(), planned: true, reads_file_contents }
+        let steps = [0, 1, 2, 3, 4]
+            .map(|phase| infos(rules.phases.get(phase).map_or(&[], |steps| &**steps), &plan));
+        Self { rules, plan, steps, views: RwLock::default(), planned: true, reads_file_contents }
     }
 
     /// The same without its plan: every rule looks at every value. What tests compare with.
@@ -78,8 +105,8 @@ impl Engine {
         Transaction::new(Arc::clone(self), connection, head, memory)
     }
 
-    fn marker(&self, phase: usize, name: &str) -> Option<usize> {
-        self.markers.get(phase)?.get(name).copied()
+    fn info(&self, phase: usize, position: usize) -> Option<&StepInfo> {
+        self.steps.get(phase)?.get(position)
     }
 
     /// The view of those for whom just the guards numbered in `jumps` jump.
@@ -100,27 +127,38 @@ impl Engine {
     }
 
     fn make_view(&self, phase: usize, jumps: u128) -> View {
-        let steps = self.rules.phases.get(phase).map_or(0, |steps| steps.len());
-        let mut reachable = Bits::with_len(steps);
-        let mut chains = vec![Chains::NONE; plan::SLOTS_MAX];
-        let Some(plan) = self.plan.phases.get(phase) else { return View { reachable, chains } };
+        let mut classes: Vec<ClassView> = Vec::new();
+        let Some(plan) = self.plan.phases.get(phase) else { return View { classes } };
         let skipped = |at: u32| {
             plan.guards.iter().enumerate().any(|(number, guard)| {
                 number < 128 && jumps & (1 << number) != 0 && guard.step < at && at < guard.lands
             })
         };
-        for probe in &plan.probes {
-            if skipped(probe.step) {
-                continue;
-            }
-            reachable.insert(probe.step as usize);
-            for (slot, needed) in chains.iter_mut().enumerate() {
-                if probe.slots & (1 << slot) != 0 {
-                    *needed = needed.union(Chains::one(probe.chain));
+        for slots in self.plan.classes() {
+            let mut class =
+                ClassView { probes: Bits::with_len(plan.probes.len()), ..ClassView::default() };
+            for (number, probe) in plan.probes.iter().enumerate() {
+                if probe.slots & slots == 0 || skipped(probe.step) {
+                    continue;
+                }
+                class.wanted = class.wanted.union(Chains::one(probe.chain));
+                class.probes.insert(number);
+                match u32::try_from(number) {
+                    Ok(number) if plan.without_literal.contains(&number) => {
+                        match probe.bytes.first() {
+                            None => class.unspecial.push(number),
+                            Some(rarest) => {
+                                class.special = class.special.union(*rarest);
+                                class.without_literal.push(number);
+                            }
+                        }
+                    }
+                    _ => class.has_literals = true,
                 }
             }
+            classes.push(class);
         }
-        View { reachable, chains }
+        View { classes }
     }
 
     fn guards(&self, phase: usize) -> &[Guard] {
@@ -137,13 +175,22 @@ fn reads(rules: &RuleSet, collection: Collection) -> bool {
     links.flat_map(|link| &link.targets).any(|target| target.collection == collection)
 }
 
-fn markers(steps: &[Step]) -> BTreeMap<String, usize> {
-    steps
+fn infos(steps: &[Step], plan: &Plan) -> Vec<StepInfo> {
+    let markers: BTreeMap<&str, usize> = steps
         .iter()
         .enumerate()
         .filter_map(|(at, step)| match step {
-            Step::Marker(name) => Some((name.clone(), at)),
+            Step::Marker(name) => Some((name.as_str(), at)),
             Step::Rule(_) => None,
         })
-        .collect()
+        .collect();
+    let info = |(position, step): (usize, &Step)| {
+        let Step::Rule(rule) = step else { return StepInfo::default() };
+        let marker = rule.skip_after.as_deref().and_then(|name| markers.get(name));
+        StepInfo {
+            landing: marker.filter(|at| **at > position).map_or(steps.len(), |at| at + 1),
+            chains: rule.links.iter().map(|link| plan.chain_of(&link.transformations)).collect(),
+        }
+    };
+    steps.iter().enumerate().map(info).collect()
 }

@@ -8,6 +8,7 @@ mod body;
 mod byteset;
 mod engine;
 pub mod exam;
+mod explain;
 mod input;
 mod load;
 mod log_line;
@@ -23,10 +24,15 @@ mod variable;
 mod verdict;
 
 pub use bag::Bag;
-pub use engine::{Engine, Memory, NoMemory, Record, Transaction, VARS_MAX};
+pub use engine::{
+    Engine, Memory, NoMemory, Overrides, Record, Transaction, VARS_MAX, Vars, Without,
+};
+pub use explain::{Condition, Explanation, explain};
 pub use input::{Connection, RequestHead, ResponseHead};
-pub use load::{Files, load};
+pub use load::{FILE_BYTES_MAX, Files, load};
 pub use place::{Diagnostic, Place};
-pub use rule::{EngineMode, Phase, Severity};
+pub use rule::{EngineMode, Link, Phase, Piece, Rule, Severity, Text};
 pub use ruleset::{RuleSet, Settings};
+pub use transform::Transformation;
+pub use variable::Collection;
 pub use verdict::{Interrupt, Interruption, Limit, MATCHES_MAX, Match, VALUE_BYTES_MAX, Verdict};

@@ -10,6 +10,7 @@ use crate::ssf::Issuer;
 use crate::trust::Desks;
 use schema::TenantId;
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use store::Store;
@@ -17,7 +18,24 @@ use store::meta::{Meta, MetaError};
 use tokio::sync::{Semaphore, watch};
 
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl From<Parts> for App {
+    fn from(parts: Parts) -> App {
+        App(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// One of each; a request goes through several hands, and each holds the [`App`].
+pub struct Parts {
     pub store: Store,
     pub meta: Meta,
     pub ledgers: Ledgers,

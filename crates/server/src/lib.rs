@@ -28,7 +28,7 @@ pub use config::Config;
 
 use crate::ssf::transmit::Transmitter;
 use crate::trust::Desks;
-use app::{App, Counters, Sources};
+use app::{App, Counters, Parts, Sources};
 use config::ExtAuthzConfig;
 use handle::{PipelineHandle, Unjudged, now};
 use identity::guard::KnownTokens;
@@ -197,7 +197,7 @@ pub async fn start_with(
     let desks = Desks::new(meta.clone(), ledgers.clone(), transmitter, geoip);
     let pipeline = build(&store, &meta, &ledgers, &desks)?;
     let (end, ending) = watch::channel(false);
-    let app = App {
+    let app = App::from(Parts {
         store,
         meta,
         ledgers: ledgers.clone(),
@@ -212,7 +212,7 @@ pub async fn start_with(
         sources: Sources::default(),
         ending: ending.clone(),
         is_ready: Arc::new(AtomicBool::new(false)),
-    };
+    });
     let syslog = syslog::start(&app, &tls).await.map_err(StartError::Syslog)?;
     ledgers.wake();
     let appending = tokio::spawn(append_leaves(ledgers, ending));

@@ -2,6 +2,8 @@
 //!
 //! The guard looks every request up in [`ROUTES`]; a route that is not listed is open to nobody.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
 use store::meta::Role;
 
 macro_rules! rights {
@@ -349,8 +351,15 @@ pub const ROUTES: &[Route] = &[
 
 /// The access a request needs; `None` when there is no such route. HEAD asks what GET asks.
 pub fn access(method: &str, path: &str) -> Option<Access> {
+    static BY_PATH: LazyLock<HashMap<&str, Vec<&Route>>> = LazyLock::new(|| {
+        let mut paths = HashMap::<_, Vec<_>>::new();
+        for route in ROUTES {
+            paths.entry(route.path).or_default().push(route);
+        }
+        paths
+    });
     let method = if method == "HEAD" { "GET" } else { method };
-    ROUTES.iter().find(|r| r.method == method && r.path == path).map(|r| r.access)
+    BY_PATH.get(path)?.iter().find(|route| route.method == method).map(|route| route.access)
 }
 
 /// The table as text, one right a line.

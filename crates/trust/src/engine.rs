@@ -14,7 +14,7 @@
 
 use crate::decision::{Contribution, Decision, Demands, Knowledge, Part, Points, Reason};
 use crate::expr::{Condition, Facts, Truth};
-use crate::policy::{CATEGORIES, Indicator, Lens, POINT, Policy};
+use crate::policy::{CATEGORIES, Cap, Indicator, Lens, POINT, Penalty, Policy};
 use crate::policy::{LOW, MISSING, SILENT, UNKNOWN};
 use crate::vocabulary::State;
 use std::collections::BTreeMap;
@@ -55,10 +55,11 @@ fn interval(policy: &Policy, profile: usize, state: &State) -> (i64, i64) {
             }
         }
     }
+    let truths = Truths::of(policy, &facts);
     let bound = |sums: &Sums, side: Side| {
-        let (_, base) = lens(policy, &facts, sums, side);
+        let (_, base) = lens(policy, &truths, sums, side);
         let mut score = base;
-        walk(policy, profile, &facts, base, side, |_, _, after| score = after);
+        walk(policy, profile, &truths, base, side, |_, _, after| score = after);
         score
     };
     (bound(&low, Side::Worse), bound(&high, Side::Better))
@@ -116,6 +117,7 @@ struct Run<'a> {
     state: &'a State,
     derived: Vec<Truth>,
     looks: Vec<Look>,
+    sums: Sums,
     lens: &'a Lens,
     base: i64,
     steps: Vec<Step>,
@@ -132,14 +134,16 @@ impl<'a> Run<'a> {
             .iter()
             .map(|of| Seen::of(of, &facts).look(policy, of, &facts, prior, Side::Worse))
             .collect();
-        let (lens, base) = lens(policy, &facts, &Sums::of(policy, &looks), Side::Worse);
+        let truths = Truths::of(policy, &facts);
+        let sums = Sums::of(policy, &looks);
+        let (lens, base) = lens(policy, &truths, &sums, Side::Worse);
         let mut steps = Vec::new();
         let mut score = base;
-        walk(policy, profile, &facts, base, Side::Worse, |part, code, after| {
+        walk(policy, profile, &truths, base, Side::Worse, |part, code, after| {
             score = after;
             steps.push(Step { part, code: code.clone(), after });
         });
-        Run { policy, profile, state, derived, looks, lens, base, steps, score }
+        Run { policy, profile, state, derived, looks, sums, lens, base, steps, score }
     }
 
     fn facts(&self, decisions: u32) -> Facts<'_> {
@@ -247,7 +251,7 @@ impl<'a> Run<'a> {
     /// Addends in hundredths that sum to the score in hundredths: each is what the rounded running
     /// total gains by it.
     fn contributions(&self) -> (Vec<Contribution>, Points) {
-        let sums = Sums::of(self.policy, &self.looks);
+        let sums = &self.sums;
         let weight = sums.weight(self.lens);
         let part_of = |indicator: &Indicator, points: i64| -> i64 {
             let category = usize::from(indicator.category);
@@ -458,29 +462,56 @@ impl Seen {
     }
 }
 
+/// What the conditions beside the indicators come to; both sides read the same.
+struct Truths {
+    lenses: Vec<Truth>,
+    penalties: Vec<Truth>,
+    ceilings: Vec<Truth>,
+    caps: Vec<Truth>,
+}
+
+impl Truths {
+    fn of(policy: &Policy, facts: &Facts<'_>) -> Truths {
+        let of_caps = |caps: &[Cap]| caps.iter().map(|cap| cap.when.eval(facts)).collect();
+        let of_lens = |lens: &Lens| lens.when.as_ref().map_or(Truth::TRUE, |when| when.eval(facts));
+        Truths {
+            lenses: policy.lenses.iter().map(of_lens).collect(),
+            penalties: policy.penalties.iter().map(|p| p.when.eval(facts)).collect(),
+            ceilings: of_caps(&policy.ceilings),
+            caps: of_caps(&policy.caps),
+        }
+    }
+}
+
 /// Penalties, ceilings and caps in the policy's order, each told with the score after it.
 fn walk<'a>(
     policy: &'a Policy,
     profile: usize,
-    facts: &Facts<'_>,
+    truths: &Truths,
     base: i64,
     side: Side,
     mut tell: impl FnMut(Part, &'a Arc<str>, i64),
 ) {
     let mut score = base;
-    for family in 0..policy.families.len() {
-        let worst = policy
-            .penalties
-            .iter()
-            .filter(|p| usize::from(p.family) == family && side.harms(p.when.eval(facts)))
-            .max_by_key(|penalty| penalty.percent);
-        if let Some(penalty) = worst {
-            score = penalised(score, penalty.percent);
-            tell(Part::Penalty, &penalty.id, score);
+    let mut worst: Vec<Option<&Penalty>> = vec![None; policy.families.len()];
+    for (penalty, truth) in policy.penalties.iter().zip(&truths.penalties) {
+        if side.harms(*truth)
+            && let Some(worst) = worst.get_mut(usize::from(penalty.family))
+            && worst.is_none_or(|worst| worst.percent <= penalty.percent)
+        {
+            *worst = Some(penalty);
         }
     }
-    for (part, caps) in [(Part::Ceiling, &policy.ceilings), (Part::Cap, &policy.caps)] {
-        for cap in caps.iter().filter(|cap| side.harms(cap.when.eval(facts))) {
+    for penalty in worst.into_iter().flatten() {
+        score = penalised(score, penalty.percent);
+        tell(Part::Penalty, &penalty.id, score);
+    }
+    let both = [
+        (Part::Ceiling, &policy.ceilings, &truths.ceilings),
+        (Part::Cap, &policy.caps, &truths.caps),
+    ];
+    for (part, caps, truths) in both {
+        for (cap, _) in caps.iter().zip(truths).filter(|(_, truth)| side.harms(**truth)) {
             let points = cap.points.get(profile).copied().unwrap_or(0);
             if points < score {
                 score = points;
@@ -539,35 +570,29 @@ impl Sums {
 }
 
 /// The lens that applies and sees the least trust; the first of equals.
-fn lens<'a>(policy: &'a Policy, facts: &Facts<'_>, sums: &Sums, side: Side) -> (&'a Lens, i64) {
-    let truth = |lens: &Lens| lens.when.as_ref().map_or(Truth::TRUE, |when| when.eval(facts));
-    let lowest = |wanted: &dyn Fn(&Lens) -> bool| {
-        policy
-            .lenses
-            .iter()
-            .filter(|lens| wanted(lens))
-            .map(|lens| (lens, sums.score(lens)))
+fn lens<'a>(policy: &'a Policy, truths: &Truths, sums: &Sums, side: Side) -> (&'a Lens, i64) {
+    let lenses = || policy.lenses.iter().zip(truths.lenses.iter().copied());
+    let lowest = |wanted: &dyn Fn(&Lens, Truth) -> bool| {
+        lenses()
+            .filter(|(lens, truth)| wanted(lens, *truth))
+            .map(|(lens, _)| (lens, sums.score(lens)))
             .min_by_key(|(_, score)| *score)
     };
-    let replaces = policy
-        .lenses
-        .iter()
-        .filter(|lens| lens.replaces_default)
-        .map(truth)
+    let replaces = lenses()
+        .filter(|(lens, _)| lens.replaces_default)
+        .map(|(_, truth)| truth)
         .fold(Truth::FALSE, Truth::or);
     let least = match side {
-        Side::Worse => lowest(&|lens| {
-            truth(lens).may_be_true() && !(lens.when.is_none() && replaces.is_true())
+        Side::Worse => lowest(&|lens, truth| {
+            truth.may_be_true() && !(lens.when.is_none() && replaces.is_true())
         }),
         // Where the default may be replaced, the better of what replaces it and of it.
         Side::Better => {
-            let certain = lowest(&|lens| lens.when.is_some() && truth(lens).is_true());
-            let default = if replaces.is_true() { None } else { lowest(&|l| l.when.is_none()) };
-            let instead = policy
-                .lenses
-                .iter()
-                .filter(|lens| lens.replaces_default && truth(lens).may_be_true())
-                .map(|lens| (lens, sums.score(lens)));
+            let certain = lowest(&|lens, truth| lens.when.is_some() && truth.is_true());
+            let default = if replaces.is_true() { None } else { lowest(&|l, _| l.when.is_none()) };
+            let instead = lenses()
+                .filter(|(lens, truth)| lens.replaces_default && truth.may_be_true())
+                .map(|(lens, _)| (lens, sums.score(lens)));
             let first = default.into_iter().chain(instead).max_by_key(|(_, score)| *score);
             certain.into_iter().chain(first).min_by_key(|(_, score)| *score)
         }

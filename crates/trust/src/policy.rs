@@ -285,6 +285,11 @@ impl Policy {
         })
     }
 
+    /// The same in English, Korean and Japanese.
+    pub fn texts(&self, code: &str) -> Option<[&str; 3]> {
+        self.texts.get(code).map(|Text { ko, en, ja }| [en.as_str(), ko, ja])
+    }
+
     /// Works out what indicators come to when nothing is known. To be called again when their cases
     /// change.
     pub(crate) fn fill_blanks(&mut self) {

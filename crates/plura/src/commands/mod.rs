@@ -6,10 +6,12 @@ pub mod doctor;
 pub mod import;
 pub mod incident;
 pub mod query;
+pub mod rules;
 pub mod run;
 pub mod token;
 pub mod trust;
 pub mod verify;
+pub mod waf;
 
 use crate::client::Client;
 use crate::output::{Failure, Format};

@@ -5,6 +5,7 @@ use super::run::{full_name, selects};
 use super::store::Span;
 use super::transaction::{Opened, Transaction};
 use super::vars::{Vars, number};
+use crate::bag::Bag;
 use crate::rule::{Piece, Step, Text};
 use crate::variable::{Collection, Selector};
 use jiff::Timestamp;
@@ -75,20 +76,12 @@ impl Transaction {
         }
     }
 
-    /// The values of a collection that is not in the store, put there for a test.
-    pub(super) fn values(
-        &mut self,
-        collection: Collection,
-        selector: &Selector,
-    ) -> Vec<(Span, Span)> {
-        let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        self.each(collection, selector, &mut |name, value| {
-            found.push((name.to_vec(), value.to_vec()));
-        });
-        found
-            .into_iter()
-            .map(|(name, value)| (self.store.keep(&name), self.store.keep(&value)))
-            .collect()
+    /// The values of a collection that is not in the store, as they are now.
+    pub(super) fn values(&mut self, collection: Collection, selector: &Selector) -> Bag {
+        let mut bag = std::mem::take(&mut self.bag);
+        bag.clear();
+        self.each(collection, selector, &mut |name, value| bag.push(name, value));
+        bag
     }
 
     pub(super) fn count_of(&self, collection: Collection, selector: &Selector) -> usize {
@@ -277,15 +270,21 @@ impl Transaction {
             | C::TimeWday
             | C::TimeYear => one(self.time(collection).as_bytes()),
             C::Rule => self.each_of_rule(selector, found),
-            _ => {
-                if let Some(vars) = self.vars(collection) {
+            _ => match (self.vars(collection), selector) {
+                (None, _) => {}
+                (Some(vars), Selector::Name(name)) => {
+                    if let Some(value) = vars.get(name) {
+                        found(name, value);
+                    }
+                }
+                (Some(vars), _) => {
                     for (name, value) in vars.iter() {
                         if selects(selector, None, 0, name) {
                             found(name, value);
                         }
                     }
                 }
-            }
+            },
         }
     }
 

@@ -44,6 +44,16 @@ impl Chains {
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
+
+    /// The numbers of its chains, lowest first.
+    pub fn numbers(self) -> impl Iterator<Item = u8> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let number = u8::try_from(left.trailing_zeros()).ok().filter(|n| *n < 128)?;
+            left &= left - 1;
+            Some(number)
+        })
+    }
 }
 
 /// A place in the tree of chains: chains that begin alike share their beginning.
@@ -100,9 +110,12 @@ pub struct Plan {
     pub phases: [PhasePlan; 5],
     chains: Vec<Vec<Transformation>>,
     nodes: Vec<Node>,
+    /// By chain: a value that has none of these bytes comes out as it went in.
+    chain_touches: Vec<ByteSet>,
     slots: Vec<Slot>,
-    /// By collection: where its slots are in `slots`.
-    slots_by_collection: Vec<(Collection, Vec<u8>)>,
+    /// Values that the same slots look at are of one class. Class 0 is looked at by none.
+    classes: Vec<u128>,
+    classes_by_collection: Vec<ClassesOf>,
     /// The XML paths that rules use, in the order their values are numbered.
     pub paths: Vec<XmlPath>,
     touches: BTreeMap<Transformation, ByteSet>,
@@ -114,6 +127,16 @@ struct Slot {
     path: u16,
     /// `None`: whatever its name.
     name: Option<Vec<u8>>,
+}
+
+/// The classes of a collection's values.
+#[derive(Debug)]
+struct ClassesOf {
+    collection: Collection,
+    path: u16,
+    /// Of values that no slot names.
+    others: u16,
+    named: Vec<(Vec<u8>, u16)>,
 }
 
 /// A set of positions.
@@ -147,39 +170,6 @@ impl Bits {
             word = *self.0.get(index)?;
         }
     }
-}
-
-/// The collections whose values are cells of the store.
-pub fn is_stored(collection: Collection) -> bool {
-    use Collection as C;
-    matches!(
-        collection,
-        C::ArgsGet
-            | C::ArgsPost
-            | C::ArgsGetNames
-            | C::ArgsPostNames
-            | C::RequestHeaders
-            | C::RequestHeadersNames
-            | C::RequestCookies
-            | C::RequestCookiesNames
-            | C::Files
-            | C::FilesNames
-            | C::FilesTmpContent
-            | C::MultipartFilename
-            | C::MultipartName
-            | C::MultipartPartHeaders
-            | C::QueryString
-            | C::RequestBasename
-            | C::RequestBody
-            | C::RequestFilename
-            | C::RequestLine
-            | C::RequestUri
-            | C::RequestUriRaw
-            | C::Xml
-            | C::ResponseBody
-            | C::ResponseHeaders
-            | C::ResponseHeadersNames
-    )
 }
 
 /// ARGS is what ARGS_GET and ARGS_POST hold.
@@ -227,6 +217,7 @@ impl Plan {
                 *slot = phase;
             }
         }
+        plan.classify();
         plan
     }
 
@@ -252,21 +243,68 @@ impl Plan {
         u16::try_from(at).ok()
     }
 
-    /// The places in the plan that look at a value.
-    pub fn slots_of(&self, collection: Collection, path: u16, name: &[u8]) -> u128 {
-        let Some((_, slots)) = self.slots_by_collection.iter().find(|(c, _)| *c == collection)
-        else {
-            return 0;
-        };
-        let mut all = 0;
-        for number in slots {
-            let Some(slot) = self.slots.get(usize::from(*number)) else { continue };
-            let named = slot.name.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(name));
-            if named && slot.path == path {
-                all |= 1u128 << number;
+    /// The class of a value: which places in the plan look at it.
+    pub fn class_of(&self, collection: Collection, path: u16, name: &[u8]) -> u16 {
+        let known = self
+            .classes_by_collection
+            .iter()
+            .find(|c| c.collection == collection && c.path == path);
+        known.map_or(0, |known| {
+            let named = known.named.iter().find(|(wanted, _)| wanted.eq_ignore_ascii_case(name));
+            named.map_or(known.others, |(_, class)| *class)
+        })
+    }
+
+    /// By class: the slots that look at its values.
+    pub fn classes(&self) -> &[u128] {
+        &self.classes
+    }
+
+    /// The chains out of `wanted` that leave alone what has only these bytes.
+    pub fn settled(&self, wanted: Chains, bytes: ByteSet) -> Chains {
+        let mut settled = Chains::NONE;
+        for chain in wanted.numbers() {
+            if self.chain_touches.get(usize::from(chain)).is_some_and(|t| !t.meets(bytes)) {
+                settled = settled.union(Chains::one(chain));
             }
         }
-        all
+        settled
+    }
+
+    fn classify(&mut self) {
+        self.classes.push(0);
+        let mut kinds: Vec<(Collection, u16)> =
+            self.slots.iter().map(|slot| (slot.collection, slot.path)).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        for (collection, path) in kinds {
+            let slots = self.slots.iter().enumerate();
+            let here: Vec<(usize, &Slot)> = slots
+                .filter(|(_, slot)| slot.collection == collection && slot.path == path)
+                .collect();
+            let looking = |name: Option<&[u8]>| {
+                here.iter()
+                    .filter(|(_, slot)| {
+                        slot.name.as_ref().is_none_or(|wanted| Some(wanted.as_slice()) == name)
+                    })
+                    .fold(0u128, |all, (number, _)| all | 1u128 << number)
+            };
+            let mut classes: Vec<(Option<Vec<u8>>, u128)> = vec![(None, looking(None))];
+            for name in here.iter().filter_map(|(_, slot)| slot.name.clone()) {
+                let slots = looking(Some(&name));
+                classes.push((Some(name), slots));
+            }
+            let mut of = ClassesOf { collection, path, others: 0, named: Vec::new() };
+            for (name, slots) in classes {
+                let class = u16::try_from(self.classes.len()).unwrap_or(0);
+                self.classes.push(slots);
+                match name {
+                    None => of.others = class,
+                    Some(name) => of.named.push((name, class)),
+                }
+            }
+            self.classes_by_collection.push(of);
+        }
     }
 
     fn find_paths(&mut self, rules: &RuleSet) {
@@ -401,10 +439,6 @@ impl Plan {
         }
         let number = u8::try_from(self.slots.len()).ok()?;
         self.slots.push(slot);
-        match self.slots_by_collection.iter_mut().find(|(c, _)| *c == collection) {
-            Some((_, slots)) => slots.push(number),
-            None => self.slots_by_collection.push((collection, vec![number])),
-        }
         Some(number)
     }
 
@@ -414,6 +448,8 @@ impl Plan {
         }
         let Ok(number) = u8::try_from(self.chains.len()) else { return };
         self.chains.push(transformations.to_vec());
+        let touched = transformations.iter().map(|transformation| transformation.touches());
+        self.chain_touches.push(touched.fold(ByteSet::NONE, ByteSet::union));
         let chain = Chains::one(number);
         let mut node = 0usize;
         for transformation in transformations {

@@ -3,8 +3,7 @@
 use super::plan::Bits;
 use super::store::Span;
 use super::transaction::{Allowed, Matched, RemovedOf, RemovedTarget, Transaction};
-use super::{Engine, plan};
-use crate::byteset::ByteSet;
+use super::{ClassView, Engine, plan};
 use crate::operator::Operator;
 use crate::rule::{
     Allow, Change, Control, Deed, Disruptive, EngineMode, Link, Phase, Rule, Sanitise, Step,
@@ -12,6 +11,7 @@ use crate::rule::{
 };
 use crate::variable::{Collection, Selector};
 use crate::verdict::{Interrupt, Interruption, Limit, MATCHES_MAX, Match, VALUE_BYTES_MAX};
+use aho_corasick::AhoCorasick;
 use std::sync::Arc;
 
 /// How much one transaction may cost: each test of a value counts its bytes and [`TEST_COST`]. A request at
@@ -36,6 +36,39 @@ impl Candidates {
         let from = self.pairs.partition_point(|(step, _)| *step < position);
         let to = self.pairs.partition_point(|(step, _)| *step <= position);
         self.pairs.get(from..to).unwrap_or_default()
+    }
+}
+
+/// The literals found in one value, kept between values for the memory.
+#[derive(Debug, Default)]
+struct Scan {
+    hits: Vec<u32>,
+    /// By what the transformations made of the value: where its literals are in `hits`.
+    found: Vec<(usize, std::ops::Range<usize>)>,
+    /// By literal: the last search that found it.
+    seen: Vec<u32>,
+    search: u32,
+    overflowed: bool,
+}
+
+impl Scan {
+    /// Notes each literal that `text` has, once.
+    fn look(&mut self, automaton: &AhoCorasick, text: &[u8], literals: usize) {
+        self.seen.resize(literals, 0);
+        self.search += 1;
+        for (count, hit) in automaton.find_overlapping_iter(text).enumerate() {
+            if count >= HITS_MAX {
+                self.overflowed = true;
+                return;
+            }
+            let literal = hit.pattern().as_u32();
+            if let Some(seen) = self.seen.get_mut(literal as usize)
+                && *seen != self.search
+            {
+                *seen = self.search;
+                self.hits.push(literal);
+            }
+        }
     }
 }
 
@@ -95,12 +128,9 @@ impl Transaction {
             if !self.run_rule(&engine, rule, (index, position), pairs) {
                 continue;
             }
-            if let Some(marker) = &rule.skip_after {
-                match engine.marker(index, marker) {
-                    Some(landing) if landing >= position => at = landing + 1,
-                    // A marker that never comes skips the rest of the phase, as it does in ModSecurity.
-                    _ => break,
-                }
+            if rule.skip_after.is_some() {
+                // A marker that never comes skips the rest of the phase, as it does in ModSecurity.
+                at = engine.info(index, position).map_or(steps.len(), |info| info.landing);
             } else if rule.skip > 0 {
                 at = after_skipping(steps, at, rule.skip);
             }
@@ -125,24 +155,16 @@ impl Transaction {
         }
         let view = engine.view(phase, jumps);
         let steps = engine.rules.phases.get(phase).map_or(0, |steps| steps.len());
-        let mut found = Candidates { hot: Bits::with_len(steps), pairs: Vec::new() };
+        let mut found = Candidates { hot: Bits::with_len(steps), pairs: Vec::with_capacity(64) };
         let Some(plan) = engine.plan.phases.get(phase) else { return found };
+        let mut scan = Scan::default();
         for cell in 0..self.store.len() {
-            let slots = self.store.cell(cell).map_or(0, |cell| cell.slots);
-            let mut wanted = plan::Chains::NONE;
-            let mut left = slots;
-            while left != 0 {
-                let slot = left.trailing_zeros() as usize;
-                left &= left - 1;
-                if let Some(chains) = view.chains.get(slot) {
-                    wanted = wanted.union(*chains);
-                }
-            }
-            if wanted.is_empty() {
+            let class = self.store.cell(cell).map_or(0, |cell| usize::from(cell.class));
+            let Some(class) = view.classes.get(class).filter(|c| !c.wanted.is_empty()) else {
                 continue;
-            }
-            self.store.make(cell, wanted, &engine.plan);
-            self.scan(plan, &view.reachable, cell, slots, wanted, &mut found);
+            };
+            self.store.make(cell, class.wanted, &engine.plan);
+            self.scan(plan, class, cell, &mut scan, &mut found);
         }
         found.pairs.sort_unstable();
         found.pairs.dedup();
@@ -155,54 +177,72 @@ impl Transaction {
     fn scan(
         &self,
         plan: &plan::PhasePlan,
-        reachable: &Bits,
+        class: &ClassView,
         cell: usize,
-        slots: u128,
-        wanted: plan::Chains,
+        scan: &mut Scan,
         found: &mut Candidates,
     ) {
         let Ok(number) = u32::try_from(cell) else { return };
-        for made in self.store.made(cell) {
-            let chains = made.chains.and(wanted);
+        let made = self.store.made(cell);
+        for (nth, one) in made.iter().enumerate() {
+            let chains = one.chains.and(class.wanted);
             if chains.is_empty() {
                 continue;
             }
-            let text = self.store.text(made.text);
-            let mut bytes: Option<ByteSet> = None;
+            let text = self.store.text(one.text);
             let mut ask = |probe: &plan::Probe| {
-                if probe.slots & slots == 0
-                    || !plan::Chains::one(probe.chain).meets(chains)
-                    || text.len() < probe.length_min as usize
-                    || !reachable.contains(probe.step as usize)
+                if chains.meets(plan::Chains::one(probe.chain))
+                    && text.len() >= probe.length_min as usize
+                    && probe.bytes.iter().all(|needed| needed.meets(one.bytes))
                 {
-                    return;
-                }
-                let bytes = *bytes.get_or_insert_with(|| ByteSet::of(text));
-                if probe.bytes.iter().all(|needed| needed.meets(bytes)) {
                     found.pairs.push((probe.step, number));
                 }
             };
-            for probe in plan.without_literal.iter().filter_map(|p| plan.probes.get(*p as usize)) {
+            let special =
+                if class.special.meets(one.bytes) { &class.without_literal[..] } else { &[] };
+            let rest = class.unspecial.iter().chain(special);
+            for probe in rest.filter_map(|p| plan.probes.get(*p as usize)) {
                 ask(probe);
             }
-            let Some(automaton) = &plan.automaton else { continue };
-            let mut hits = 0;
-            for hit in automaton.find_overlapping_iter(text) {
-                hits += 1;
-                let probes = plan.by_literal.get(hit.pattern().as_usize());
-                for probe in
-                    probes.into_iter().flatten().filter_map(|p| plan.probes.get(*p as usize))
+            let Some(automaton) = plan.automaton.as_ref().filter(|_| class.has_literals) else {
+                continue;
+            };
+            // Literals are found in any case of letters: what differs in case only is searched once.
+            let before = made.get(..nth).unwrap_or_default().iter().enumerate();
+            let known = before.rev().find(|(_, other)| {
+                other.text.to - other.text.from == one.text.to - one.text.from
+                    && self.store.text(other.text).eq_ignore_ascii_case(text)
+            });
+            match known.and_then(|(other, _)| scan.found.iter().find(|(n, _)| *n == other)) {
+                Some((_, range)) => scan.found.push((nth, range.clone())),
+                None => {
+                    let from = scan.hits.len();
+                    scan.look(automaton, text, plan.by_literal.len());
+                    scan.found.push((nth, from..scan.hits.len()));
+                }
+            }
+            if scan.overflowed {
+                for (_, probe) in
+                    plan.probes.iter().enumerate().filter(|(n, _)| class.probes.contains(*n))
                 {
                     ask(probe);
                 }
-                if hits >= HITS_MAX {
-                    for probe in &plan.probes {
+                scan.overflowed = false;
+                continue;
+            }
+            let range = scan.found.last().map_or(0..0, |(_, range)| range.clone());
+            for literal in scan.hits.get(range).unwrap_or_default() {
+                for probe in plan.by_literal.get(*literal as usize).into_iter().flatten() {
+                    if class.probes.contains(*probe as usize)
+                        && let Some(probe) = plan.probes.get(*probe as usize)
+                    {
                         ask(probe);
                     }
-                    break;
                 }
             }
         }
+        scan.found.clear();
+        scan.hits.clear();
     }
 
     /// Whether a guard would jump with TX as it is now. Being wrong costs time only: the rule itself runs.
@@ -237,9 +277,11 @@ impl Transaction {
         }
         self.current = Some(current);
         self.matched.clear();
+        let chains = engine.info(current.0, current.1).map_or(&[][..], |info| &info.chains);
         for (number, link) in rule.links.iter().enumerate() {
             let pairs = if number == 0 { pairs } else { None };
-            if !self.run_link(engine, rule, link, pairs) {
+            let chain = chains.get(number).copied().flatten();
+            if !self.run_link(engine, rule, link, chain, pairs) {
                 return false;
             }
         }
@@ -272,6 +314,7 @@ impl Transaction {
         engine: &Engine,
         rule: &Rule,
         link: &Link,
+        chain: Option<u8>,
         pairs: Option<&[(u32, u32)]>,
     ) -> bool {
         let Some(test) = &link.test else {
@@ -289,7 +332,7 @@ impl Transaction {
                 }
             },
         };
-        let looking = Looking { engine, rule, link, test, argument };
+        let looking = Looking { engine, rule, link, chain, test, argument };
         let mut matched = false;
         for target in &link.targets {
             matched |= self.look_at(&looking, target, pairs);
@@ -312,15 +355,16 @@ impl Transaction {
         let mut matched = false;
         let parts = plan::parts_of(target.collection);
         if !parts.is_empty() {
+            let path = self.path_of(looking.engine, &target.selector);
             match pairs {
                 Some(pairs) => {
                     for (_, cell) in pairs {
-                        matched |= self.try_cell(looking, target, parts, *cell as usize);
+                        matched |= self.try_cell(looking, target, parts, path, *cell as usize);
                     }
                 }
                 None => {
                     for cell in 0..self.store.len() {
-                        matched |= self.try_cell(looking, target, parts, cell);
+                        matched |= self.try_cell(looking, target, parts, path, cell);
                     }
                 }
             }
@@ -337,9 +381,13 @@ impl Transaction {
                 return false;
             }
         }
-        for (name, value) in self.values(target.collection, &target.selector) {
+        let values = self.values(target.collection, &target.selector);
+        for (name, value) in values.iter() {
+            let name = self.store.keep(name);
+            let value = self.store.keep(value);
             matched |= self.try_value(looking, target.collection, name, value, None);
         }
+        self.bag = values;
         matched
     }
 
@@ -367,6 +415,7 @@ impl Transaction {
         looking: &Looking<'_>,
         target: &Target,
         parts: &[Collection],
+        wanted: Option<u16>,
         cell: usize,
     ) -> bool {
         let Some(found) = self.store.cell(cell) else { return false };
@@ -374,7 +423,6 @@ impl Transaction {
             return false;
         }
         let (name, value, path) = (found.name, found.value, found.path);
-        let wanted = self.path_of(looking.engine, &target.selector);
         if !selects(&target.selector, wanted, path, self.store.text(name)) {
             return false;
         }
@@ -408,7 +456,7 @@ impl Transaction {
         let plan = &looking.engine.plan;
         let text = match (cell, transformations.is_empty()) {
             (_, true) => value,
-            (Some(cell), false) => match plan.chain_of(transformations) {
+            (Some(cell), false) => match looking.chain {
                 Some(chain) => self.store.result(cell, chain, plan),
                 None => self.transform(transformations, value),
             },
@@ -461,9 +509,11 @@ impl Transaction {
         for (name, group) in NAMES.into_iter().zip(&self.captures.groups) {
             self.tx.set(name, group);
         }
-        for name in NAMES.into_iter().skip(self.captures.groups.len()) {
+        let caught = self.captures.groups.len().min(NAMES.len());
+        for name in NAMES.into_iter().take(self.caught).skip(caught) {
             self.tx.remove(name);
         }
+        self.caught = caught;
     }
 
     fn is_excluded(&self, looking: &Looking<'_>, collection: Collection, name: Span) -> bool {
@@ -686,6 +736,8 @@ struct Looking<'a> {
     engine: &'a Engine,
     rule: &'a Rule,
     link: &'a Link,
+    /// The number of the link's chain of transformations.
+    chain: Option<u8>,
     test: &'a Test,
     argument: &'a [u8],
 }

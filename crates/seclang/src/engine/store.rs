@@ -20,8 +20,8 @@ pub struct Cell {
     pub path: u16,
     pub name: Span,
     pub value: Span,
-    /// The plan's places that look here.
-    pub slots: u128,
+    /// Which places of the plan look here.
+    pub class: u16,
     /// What transformations made of it, filled as needed.
     made: Vec<Made>,
 }
@@ -31,6 +31,7 @@ pub struct Cell {
 pub struct Made {
     pub chains: Chains,
     pub text: Span,
+    pub bytes: ByteSet,
 }
 
 /// All values of a transaction, in one piece of memory.
@@ -43,6 +44,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// With room for about so many bytes.
+    pub fn with_room(bytes: usize) -> Self {
+        Self { text: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
     pub fn add(&mut self, collection: Collection, name: &[u8], value: &[u8], plan: &Plan) -> usize {
         let name_span = self.keep(name);
         let value_span = self.keep(value);
@@ -58,8 +64,8 @@ impl Store {
         value: Span,
         plan: &Plan,
     ) -> usize {
-        let slots = plan.slots_of(collection, path, self.text(name));
-        self.cells.push(Cell { collection, path, name, value, slots, made: Vec::new() });
+        let class = plan.class_of(collection, path, self.text(name));
+        self.cells.push(Cell { collection, path, name, value, class, made: Vec::new() });
         self.cells.len() - 1
     }
 
@@ -125,7 +131,14 @@ impl Store {
             None => return,
         };
         let bytes = ByteSet::of(self.text(value));
-        self.walk(plan, 0, value, bytes, wanted, &mut made);
+        let settled = plan.settled(wanted, bytes);
+        if !settled.is_empty() {
+            self.note(settled, value, bytes, &mut made);
+        }
+        let rest = wanted.without(settled);
+        if !rest.is_empty() {
+            self.walk(plan, 0, value, bytes, rest, &mut made);
+        }
         if let Some(cell) = self.cells.get_mut(index) {
             cell.made = made;
         }
@@ -143,7 +156,7 @@ impl Store {
         let Some(here) = plan.node(node) else { return };
         let ending = here.ending.and(wanted);
         if !ending.is_empty() {
-            self.note(ending, text, made);
+            self.note(ending, text, bytes, made);
         }
         for (transformation, child) in &here.children {
             let below = plan.node(*child).map_or(Chains::NONE, |next| next.below);
@@ -164,14 +177,16 @@ impl Store {
         }
     }
 
-    fn note(&self, chains: Chains, text: Span, made: &mut Vec<Made>) {
+    fn note(&self, chains: Chains, text: Span, bytes: ByteSet, made: &mut Vec<Made>) {
         for known in made.iter_mut() {
-            if known.text == text || self.text(known.text) == self.text(text) {
+            let same = known.text == text
+                || (known.bytes == bytes && self.text(known.text) == self.text(text));
+            if same {
                 known.chains = known.chains.union(chains);
                 return;
             }
         }
-        made.push(Made { chains, text });
+        made.push(Made { chains, text, bytes });
     }
 
     /// `None`: the transformation changes nothing.

@@ -29,6 +29,10 @@ pub struct Transaction {
     pub(super) control: Controls,
     pub(super) matched: Vec<Matched>,
     pub(super) captures: Captures,
+    /// How many of TX.0 to TX.9 are set.
+    pub(super) caught: usize,
+    /// Kept between uses.
+    pub(super) bag: Bag,
     pub(super) current: Option<(usize, usize)>,
     pub(super) highest: Option<Severity>,
     pub(super) allowed: Allowed,
@@ -178,10 +182,12 @@ impl Transaction {
             response_type: Span::default(),
             response_bytes: 0,
         };
+        let head_bytes: usize = head.headers.iter().map(|(n, v)| n.len() + v.len()).sum();
+        let room = 4096 + 3 * (head_bytes + head.target.len());
         let mut transaction = Self {
             engine,
             memory,
-            store: Store::default(),
+            store: Store::with_room(room),
             facts,
             tx: Vars::default(),
             env: Vars::default(),
@@ -189,6 +195,8 @@ impl Transaction {
             control: Controls::default(),
             matched: Vec::new(),
             captures: Captures::default(),
+            caught: 0,
+            bag: Bag::default(),
             current: None,
             highest: None,
             allowed: Allowed::No,

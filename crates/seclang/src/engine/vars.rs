@@ -11,6 +11,8 @@ struct Var {
     hash: u32,
     name: Vec<u8>,
     value: Vec<u8>,
+    /// Laid down by whoever runs the engine: rules cannot change it.
+    pinned: bool,
 }
 
 /// FNV-1a over the name in lower case: a table of a hundred names is searched by comparing numbers.
@@ -36,6 +38,7 @@ impl Vars {
         let known =
             self.entries.iter_mut().find(|v| v.hash == hash && v.name.eq_ignore_ascii_case(name));
         match known {
+            Some(var) if var.pinned => {}
             Some(var) => {
                 var.value.clear();
                 var.value.extend_from_slice(value);
@@ -45,14 +48,25 @@ impl Vars {
                 hash,
                 name: name.to_ascii_lowercase(),
                 value: value.to_vec(),
+                pinned: false,
             }),
         }
         true
     }
 
+    /// Sets a value that stays, whatever rules do.
+    pub fn pin(&mut self, name: &[u8], value: &[u8]) {
+        self.set(name, value);
+        let hash = hash(name);
+        for var in &mut self.entries {
+            var.pinned |= var.hash == hash && var.name.eq_ignore_ascii_case(name);
+        }
+    }
+
     pub fn remove(&mut self, name: &[u8]) {
         let hash = hash(name);
-        self.entries.retain(|var| var.hash != hash || !var.name.eq_ignore_ascii_case(name));
+        self.entries
+            .retain(|var| var.pinned || var.hash != hash || !var.name.eq_ignore_ascii_case(name));
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {

@@ -1,11 +1,12 @@
 //! Reads go-ftw's YAML: tests (ftw-tests-schema v2) and the overrides of a platform.
 
+mod keys;
 mod template;
 
 use super::{Expected, Input, Stage, Test};
 use data_encoding::BASE64;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Error, Location, Options, Spanned};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -66,11 +67,11 @@ impl Overrides {
     }
 }
 
-/// Reads a file of tests.
+/// Reads a file of tests. Beside them: the keys that were passed over.
 ///
 /// # Errors
-/// The first thing that is not understood: unknown keys are faults too.
-pub fn read_tests(file: &str, text: &str) -> Result<Vec<Test>, Fault> {
+/// The first thing that is not understood.
+pub fn read_tests(file: &str, text: &str) -> Result<(Vec<Test>, Vec<Fault>), Fault> {
     let raw: RawSuite = read(file, text)?;
     let name: Arc<str> = Arc::from(file);
     let mut tests = Vec::with_capacity(raw.tests.len());
@@ -95,14 +96,14 @@ pub fn read_tests(file: &str, text: &str) -> Result<Vec<Test>, Fault> {
             stages,
         });
     }
-    Ok(tests)
+    Ok((tests, keys::unknown(file, text, &keys::TESTS)))
 }
 
-/// Reads a file of overrides.
+/// Reads a file of overrides. Beside them: the keys that were passed over.
 ///
 /// # Errors
 /// The first thing that is not understood.
-pub fn read_overrides(file: &str, text: &str) -> Result<Overrides, Fault> {
+pub fn read_overrides(file: &str, text: &str) -> Result<(Overrides, Vec<Fault>), Fault> {
     let raw: RawOverrides = read(file, text)?;
     let over = |raw: RawOverride| Override {
         rule: raw.rule_id,
@@ -111,46 +112,31 @@ pub fn read_overrides(file: &str, text: &str) -> Result<Overrides, Fault> {
         reason: raw.reason.unwrap_or_else(|| "no reason given".to_owned()),
         expected: raw.output.expected(),
     };
-    Ok(Overrides { list: raw.test_overrides.into_iter().map(over).collect() })
+    let list = raw.test_overrides.into_iter().map(over).collect();
+    Ok((Overrides { list }, keys::unknown(file, text, &keys::OVERRIDES)))
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawSuite {
-    #[serde(default, rename = "meta")]
-    _meta: IgnoredAny,
     rule_id: u64,
     tests: Vec<RawTest>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawTest {
     test_id: Option<Spanned<u64>>,
-    #[serde(rename = "test_title")]
-    _title: Option<String>,
     desc: Option<String>,
     stages: Vec<RawStage>,
-    #[serde(default, rename = "tags")]
-    _tags: IgnoredAny,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawStage {
-    #[serde(rename = "description")]
-    _description: Option<String>,
     input: RawInput,
     output: RawOutput,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawInput {
-    #[serde(rename = "dest_addr")]
-    _dest_addr: Option<String>,
-    #[serde(rename = "port")]
-    _port: Option<u32>,
     protocol: Option<String>,
     uri: Option<String>,
     #[serde(default)]
@@ -164,13 +150,9 @@ struct RawInput {
     ordered_headers: RawHeaders,
     data: Option<String>,
     encoded_data: Option<String>,
-    #[serde(rename = "save_cookie")]
-    _save_cookie: Option<bool>,
     stop_magic: Option<bool>,
     autocomplete_headers: Option<bool>,
     encoded_request: Option<String>,
-    #[serde(rename = "virtual_host_mode")]
-    _virtual_host_mode: Option<bool>,
 }
 
 /// A map, sorted by name byte by byte as go-ftw sends it, or a list as it stands.
@@ -212,14 +194,13 @@ impl<'de> Deserialize<'de> for RawHeaders {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawHeader {
     name: String,
     value: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 struct RawOutput {
     status: Option<OneOrMany>,
     response_contains: Option<String>,
@@ -227,13 +208,11 @@ struct RawOutput {
     no_log_contains: Option<String>,
     log: RawLog,
     expect_error: Option<bool>,
-    #[serde(rename = "retry_once")]
-    _retry_once: Option<bool>,
     isolated: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 struct RawLog {
     expect_id: Option<u64>,
     no_expect_id: Option<u64>,
@@ -251,18 +230,12 @@ enum OneOrMany {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawOverrides {
-    #[serde(rename = "version")]
-    _version: Option<String>,
-    #[serde(default, rename = "meta")]
-    _meta: IgnoredAny,
     #[serde(default)]
     test_overrides: Vec<RawOverride>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawOverride {
     rule_id: u64,
     #[serde(default)]
@@ -270,8 +243,6 @@ struct RawOverride {
     #[serde(default)]
     stage_ids: Vec<u64>,
     reason: Option<String>,
-    #[serde(rename = "retry_once")]
-    _retry_once: Option<bool>,
     #[serde(default)]
     output: RawOutput,
 }
@@ -291,7 +262,11 @@ impl RawOutput {
             status: status.into_iter().filter(|status| *status != 0).collect(),
             expect_ids: log.expect_ids,
             no_expect_ids: log.no_expect_ids,
-            match_regexes: log.match_regex.into_iter().chain(self.log_contains.map(quoted)).collect(),
+            match_regexes: log
+                .match_regex
+                .into_iter()
+                .chain(self.log_contains.map(quoted))
+                .collect(),
             no_match_regexes: log
                 .no_match_regex
                 .into_iter()
@@ -370,16 +345,8 @@ fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Fault> {
 fn fault(file: &str, error: &Error) -> Fault {
     let error = error.without_snippet();
     let place = place(file, error.location());
-    let (problem, hint) = match error {
-        Error::SerdeUnknownField { field, expected, .. } => {
-            (format!("unknown field `{field}`"), format!("use one of {}", expected.join(", ")))
-        }
-        other => (
-            other.to_string().lines().next().unwrap_or("cannot be read").to_owned(),
-            "check indentation, quotes and colons at this place".to_owned(),
-        ),
-    };
-    Fault { place, problem, hint }
+    let problem = error.to_string().lines().next().unwrap_or("cannot be read").to_owned();
+    Fault { place, problem, hint: "check indentation, quotes and colons at this place".to_owned() }
 }
 
 fn place(file: &str, at: Option<Location>) -> String {

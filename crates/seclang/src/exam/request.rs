@@ -102,14 +102,10 @@ fn encode_form(data: Vec<u8>) -> Vec<u8> {
     }
     let mut out = Vec::with_capacity(data.len() * 2);
     let mut rest = data.as_slice();
-    // As in go-ftw a `&` at the very end is lost.
     while !rest.is_empty() {
         let end = rest.iter().position(|byte| *byte == b'&').unwrap_or(rest.len());
         let (pair, behind) = rest.split_at(end);
         rest = behind.get(1..).unwrap_or_default();
-        if !out.is_empty() {
-            out.push(b'&');
-        }
         match pair.iter().position(|byte| *byte == b'=') {
             None => escape(pair, &mut out),
             Some(at) => {
@@ -119,7 +115,10 @@ fn encode_form(data: Vec<u8>) -> Vec<u8> {
                 escape(value.get(1..).unwrap_or_default(), &mut out);
             }
         }
+        out.push(b'&');
     }
+    // Also one that stood at the very end: so does go-ftw.
+    out.pop();
     out
 }
 

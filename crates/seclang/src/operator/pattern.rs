@@ -85,10 +85,14 @@ impl Pattern {
         };
         match captures {
             None => regex.is_match(value),
-            Some(captures) => regex.captures(value).is_some_and(|found| {
-                push(&found, captures);
-                true
-            }),
+            // Most values do not match, and those that do not need no room for groups.
+            Some(captures) => {
+                regex.is_match(value)
+                    && regex.captures(value).is_some_and(|found| {
+                        push(&found, captures);
+                        true
+                    })
+            }
         }
     }
 

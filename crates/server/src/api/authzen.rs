@@ -3,7 +3,7 @@
 use super::extract::read_body;
 use crate::app::App;
 use crate::handle::now;
-use crate::identity::Caller;
+use crate::identity::{Caller, SharedCaller};
 use crate::problem::Problem;
 use crate::trust::answer::Answer;
 use crate::trust::wire::{
@@ -71,7 +71,7 @@ fn faulty(Fault { place, message }: Fault) -> Problem {
     responses((status = 200, body = Answer), (status = "default", description = "problem", body = Problem)))]
 pub async fn evaluation(
     State(app): State<App>,
-    Caller(caller): Caller,
+    SharedCaller(caller): SharedCaller,
     request: Request,
 ) -> Result<Json<Answer>, Problem> {
     let asked: Asked = read(&app, request).await?;
@@ -84,7 +84,7 @@ pub async fn evaluation(
     responses((status = 200, body = Answers), (status = "default", description = "problem", body = Problem)))]
 pub async fn evaluations(
     State(app): State<App>,
-    Caller(caller): Caller,
+    SharedCaller(caller): SharedCaller,
     request: Request,
 ) -> Result<Response, Problem> {
     let many: AskedMany = read(&app, request).await?;

@@ -5,7 +5,7 @@
 
 use super::extract::Params;
 use crate::app::App;
-use crate::identity::Caller;
+use crate::identity::SharedCaller;
 use crate::problem::Problem;
 use crate::trust::front::Front;
 use crate::trust::told;
@@ -45,7 +45,7 @@ pub enum ForwardProxy {
         (status = 403, description = "it may not"), (status = "default", description = "problem", body = Problem)))]
 pub async fn forward_auth(
     State(app): State<App>,
-    Caller(caller): Caller,
+    SharedCaller(caller): SharedCaller,
     headers: HeaderMap,
     Params(query): Params<ForwardQuery>,
 ) -> Result<Response, Problem> {

@@ -54,7 +54,7 @@ pub struct KnownTokens(Arc<Mutex<Known>>);
 struct Known {
     /// Grows when everything is forgotten: what was looked up before is not kept after.
     generation: u64,
-    tokens: HashMap<String, (Digest, Principal, Timestamp)>,
+    tokens: HashMap<String, (Digest, Arc<Principal>, Timestamp)>,
 }
 
 impl KnownTokens {
@@ -75,19 +75,19 @@ impl KnownTokens {
         digest: &Digest,
         asked: Option<&TenantId>,
         now: Timestamp,
-    ) -> Option<Principal> {
+    ) -> Option<Arc<Principal>> {
         let known = self.lock();
         let (of, principal, looked_up) = known.tokens.get(prefix)?;
         let is_fresh = (0..KNOWN_MS).contains(&(now - looked_up));
         let is_asked = asked.is_none_or(|asked| *asked == principal.tenant);
-        (is_fresh && is_asked && is_same(&of.0, &digest.0)).then(|| principal.clone())
+        (is_fresh && is_asked && is_same(&of.0, &digest.0)).then(|| Arc::clone(principal))
     }
 
     fn keep(
         &self,
         prefix: String,
         digest: Digest,
-        principal: &Principal,
+        principal: &Arc<Principal>,
         now: Timestamp,
         generation: u64,
     ) {
@@ -98,7 +98,7 @@ impl KnownTokens {
         if known.tokens.len() >= KNOWN_MAX {
             known.tokens.clear();
         }
-        known.tokens.insert(prefix, (digest, principal.clone(), now));
+        known.tokens.insert(prefix, (digest, Arc::clone(principal), now));
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -142,11 +142,30 @@ impl Principal {
 /// The authenticated caller, as a handler's argument.
 pub struct Caller(pub Principal);
 
+/// The same without a copy, for what is asked thousands of times a second.
+pub struct SharedCaller(pub Arc<Principal>);
+
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get::<Principal>().cloned().map(Caller).ok_or_else(unauthenticated)
+        let SharedCaller(caller) = SharedCaller::of(parts)?;
+        Ok(Caller(Principal::clone(&caller)))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SharedCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        SharedCaller::of(parts)
+    }
+}
+
+impl SharedCaller {
+    fn of(parts: &Parts) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Arc<Principal>>().cloned();
+        caller.map(SharedCaller).ok_or_else(unauthenticated)
     }
 }
 
@@ -163,12 +182,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
 }
 
 /// Lets a request through or answers it.
-pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let Some(path) = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned())
-    else {
+pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let Some(path) = request.extensions().get::<MatchedPath>().cloned() else {
         return next.run(request).await;
     };
-    let Some(access) = rights::access(request.method().as_str(), &path) else {
+    let path = path.as_str();
+    let Some(access) = rights::access(request.method().as_str(), path) else {
         // A known path with another method: the router answers 405. Nothing unlisted has a handler.
         return if rights::ROUTES.iter().any(|route| route.path == path) {
             next.run(request).await
@@ -178,20 +197,21 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
         };
     };
     // A body cannot be shared between threads, so the request itself stays out of what waits.
-    let (headers, method) = (request.headers().clone(), request.method().clone());
-    let peer = request.extensions().get::<Peer>().copied();
-    match admit(&app, &headers, &method, peer, access, &path).await {
-        Ok(None) => next.run(request).await,
+    let (mut parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<Peer>().copied();
+    match admit(&app, &parts.headers, &parts.method, peer, access, path).await {
+        Ok(None) => next.run(Request::from_parts(parts, body)).await,
         Ok(Some(principal)) => {
-            request.extensions_mut().insert(principal);
-            let response = next.run(request).await;
-            if method != Method::GET && IDENTITY.iter().any(|of| path.starts_with(of)) {
+            let is_read = parts.method == Method::GET;
+            parts.extensions.insert(principal);
+            let response = next.run(Request::from_parts(parts, body)).await;
+            if !is_read && IDENTITY.iter().any(|of| path.starts_with(of)) {
                 app.known_tokens.forget();
             }
             response
         }
         Err(problem) => {
-            discard(request).await;
+            discard(Request::from_parts(parts, body)).await;
             problem.into_response()
         }
     }
@@ -205,7 +225,7 @@ pub(crate) async fn admit(
     peer: Option<Peer>,
     access: Access,
     path: &str,
-) -> Result<Option<Principal>, Problem> {
+) -> Result<Option<Arc<Principal>>, Problem> {
     let right = match access {
         Access::Anyone => return Ok(None),
         Access::Metrics => {
@@ -243,7 +263,7 @@ async fn authenticate(
     headers: &HeaderMap,
     method: &Method,
     needs_tenant: bool,
-) -> Result<Principal, Problem> {
+) -> Result<Arc<Principal>, Problem> {
     let asked = asked_tenant(headers)?;
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let text = value.to_str().ok().and_then(|text| text.split_once(' '));
@@ -261,6 +281,7 @@ async fn authenticate(
             .meta
             .blocking_problem(move |meta| by_token(meta, &prefix, &digest, asked, time))
             .await?;
+        let principal = Arc::new(principal);
         app.known_tokens.keep(name, digest, &principal, time, generation);
         return Ok(principal);
     }
@@ -284,6 +305,7 @@ async fn authenticate(
             by_session(meta, digest, csrf, idle_ms, asked, needs_tenant, now())
         })
         .await
+        .map(Arc::new)
 }
 
 fn by_token(

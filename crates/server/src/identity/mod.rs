@@ -6,4 +6,4 @@ pub mod owner;
 pub mod password;
 pub mod secrets;
 
-pub use guard::{Caller, Principal};
+pub use guard::{Caller, Principal, SharedCaller};

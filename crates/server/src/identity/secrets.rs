@@ -4,6 +4,7 @@ use crate::problem::Problem;
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 use ring::rand::{SecureRandom, SystemRandom};
 use schema::{Digest, Secret, Timestamp, sha256};
+use std::cell::RefCell;
 use uuid::Uuid;
 
 /// 256 bits: nothing to guess, so a plain SHA-256 of it is a safe thing to keep.
@@ -17,9 +18,26 @@ pub fn random<const N: usize>() -> Result<[u8; N], Problem> {
     Ok(bytes)
 }
 
+/// Random bytes of an id.
+const SEED_BYTES: usize = 16;
+
+/// Drawn at once for 128 ids: ids are no secrets, and asking the system each time costs more than the rest.
+const SEEDS_BYTES: usize = 128 * SEED_BYTES;
+
+thread_local! {
+    static SEEDS: RefCell<Vec<[u8; SEED_BYTES]>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A new id at the rim, where nothing is replayed.
 pub fn new_id(now: Timestamp) -> Result<Uuid, Problem> {
-    Ok(schema::id_from_seed(now, &random::<16>()?))
+    let seed = SEEDS.with_borrow_mut(|seeds| {
+        if seeds.is_empty() {
+            let drawn = random::<SEEDS_BYTES>()?;
+            seeds.extend_from_slice(drawn.as_chunks::<SEED_BYTES>().0);
+        }
+        seeds.pop().ok_or_else(|| Problem::internal(&"no random numbers left"))
+    })?;
+    Ok(schema::id_from_seed(now, &seed))
 }
 
 /// A session id for the cookie.

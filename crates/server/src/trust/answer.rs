@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
-use trust::{By, Decision, Language, Points, Policy, Reason};
+use std::borrow::Cow;
+use std::sync::Arc;
+use trust::{By, Decision, Points, Policy, Reason};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -50,12 +52,15 @@ pub struct JudgedContext {
     /// 0 to 100.
     #[schema(value_type = f64)]
     pub score: Points,
-    pub decisions: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub decisions: Vec<Arc<str>>,
     /// The answer holds this long, unless the server says to ask again.
     pub ttl_secs: u32,
     /// SHA-256 of the policy's text.
-    pub policy: String,
-    pub profile: String,
+    #[schema(value_type = String)]
+    pub policy: Arc<str>,
+    #[schema(value_type = String)]
+    pub profile: Arc<str>,
     /// What the enforcement point must do; one that cannot, denies.
     pub obligations: Vec<Obligation>,
     pub reason_admin: Texts,
@@ -75,9 +80,12 @@ pub struct Obligation {
 /// The same in three languages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Texts {
-    pub en: String,
-    pub ko: String,
-    pub ja: String,
+    #[schema(value_type = String)]
+    pub en: Cow<'static, str>,
+    #[schema(value_type = String)]
+    pub ko: Cow<'static, str>,
+    #[schema(value_type = String)]
+    pub ja: Cow<'static, str>,
 }
 
 /// What the enforcement point must do itself.
@@ -102,27 +110,43 @@ pub fn obligations(policy: &Policy, decision: &Decision) -> Vec<Obligation> {
 
 /// The gravest reasons in words, for whoever runs the system.
 pub fn reason_admin(policy: &Policy, decision: &Decision) -> Texts {
-    let say = |language| {
-        let said: Vec<String> = decision
-            .reasons
-            .iter()
-            .take(REASONS_MAX)
-            .map(|reason| sentence(policy, reason, language))
-            .collect();
-        said.join("; ")
-    };
-    Texts { en: say(Language::En), ko: say(Language::Ko), ja: say(Language::Ja) }
+    let mut said = [const { String::new() }; 3];
+    for reason in decision.reasons.iter().take(REASONS_MAX) {
+        say(policy, reason, &mut said);
+    }
+    let [en, ko, ja] = said.map(Cow::Owned);
+    Texts { en, ko, ja }
 }
 
-/// The policy's words for a reason, its parameters filled in; its code where there are none.
-pub fn sentence(policy: &Policy, reason: &Reason, language: Language) -> String {
-    let Some(text) = policy.text(&reason.code, language) else { return reason.code.to_string() };
-    let mut text = text.to_owned();
-    for (name, value) in &reason.parameters {
-        let word = policy.text(value, language).unwrap_or(value);
-        text = text.replace(&format!("{{{name}}}"), word);
+/// Adds the policy's words for a reason, its parameters filled in; its code where there are none.
+fn say(policy: &Policy, reason: &Reason, said: &mut [String; 3]) {
+    let words = |code| policy.texts(code).unwrap_or([code; 3]);
+    let fills: Vec<(&str, [&str; 3])> =
+        reason.parameters.iter().map(|(name, value)| (name.as_str(), words(value))).collect();
+    for (language, (said, text)) in said.iter_mut().zip(words(&reason.code)).enumerate() {
+        if !said.is_empty() {
+            said.push_str("; ");
+        }
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            said.push_str(before);
+            let fill = after.split_once('}').and_then(|(name, after)| {
+                let (_, words) = fills.iter().find(|(known, _)| *known == name)?;
+                Some((words.get(language)?, after))
+            });
+            rest = match fill {
+                Some((word, after)) => {
+                    said.push_str(word);
+                    after
+                }
+                None => {
+                    said.push('{');
+                    after
+                }
+            };
+        }
+        said.push_str(rest);
     }
-    text
 }
 
 /// What the person in front of it may read: what to do, not what gave them away.
@@ -143,7 +167,7 @@ pub fn reason_user(permit: bool, decision: &Decision) -> Texts {
             "アクセスが拒否されました。管理者にこの決定の id を伝えてください",
         )
     };
-    Texts { en: en.to_owned(), ko: ko.to_owned(), ja: ja.to_owned() }
+    Texts { en: en.into(), ko: ko.into(), ja: ja.into() }
 }
 
 impl Answer {
@@ -157,6 +181,32 @@ impl Answer {
         match &self.context {
             Some(AnswerContext::Judged(context)) => Some(context),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_reason_is_said_in_three_languages_with_its_parameters_filled_in() {
+        let policy = Policy::shipped();
+        let about = |code: &str, indicator: &str| Reason {
+            code: code.into(),
+            parameters: BTreeMap::from([("indicator".to_owned(), indicator.to_owned())]),
+        };
+        let mut said = [const { String::new() }; 3];
+        say(&policy, &about("low_indicator", "mfa"), &mut said);
+        say(&policy, &about("no_such_code", "mfa"), &mut said);
+        for (said, language) in
+            said.iter().zip([trust::Language::En, trust::Language::Ko, trust::Language::Ja])
+        {
+            let word = policy.text("mfa", language).unwrap_or("mfa");
+            let text = policy.text("low_indicator", language).unwrap();
+            let expected = text.replace("{indicator}", word) + "; no_such_code";
+            assert_eq!(*said, expected);
         }
     }
 }

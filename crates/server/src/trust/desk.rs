@@ -1,22 +1,24 @@
 //! One tenant's desk: its policy, what it knows, and what was last asked and answered.
 //!
-//! A decision touches no disk, and holds the desk's lock only while it gathers and remembers.
+//! A decision touches no disk. Many are judged at once; only remembering them is one by one, and
+//! whatever changes what is known waits for those under way.
 
-use super::answer::{self, Answer, AnswerContext, JudgedContext};
+use super::answer::{self, Answer, AnswerContext, JudgedContext, Obligation, Texts};
 use super::evidence::{Evidence, Met};
-use super::recent::{Last, Outcome, Recent, what};
-use super::record::{OPENED, Previous, Record, session_of};
+use super::recent::{Outcome, Recent, what};
+use super::record::{Previous, Record, session_of};
 use super::wire::Question;
 use crate::identity::secrets::new_id;
 use crate::problem::Problem;
 use schema::{Diagnostic, Entity, Event, Finding, TenantId, Timestamp};
+use std::mem::take;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use trust::{Policy, TTL_SECS_MAX, decide};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use trust::{Decision, Demands, Policy, Readings, TTL_SECS_MAX, decide};
 use uuid::Uuid;
 
 /// The same refusal to the same session at the same resource is written down again after this.
-const REPEAT_MS: i64 = 60_000;
+pub(super) const REPEAT_MS: i64 = 60_000;
 
 /// What a tenant judges by.
 #[derive(Clone)]
@@ -29,24 +31,16 @@ pub struct Rules {
 pub struct Desk {
     pub tenant: TenantId,
     born: Timestamp,
-    inner: Mutex<Inner>,
+    /// Taken before `recent`, where both are.
+    known: RwLock<Known>,
+    recent: Mutex<Recent>,
     pub permitted: AtomicU64,
     pub refused: AtomicU64,
 }
 
-struct Inner {
+struct Known {
     rules: Rules,
     evidence: Evidence,
-    recent: Recent,
-    /// Grows with everything that may change an answer.
-    changes: u64,
-}
-
-/// What a question is judged by, taken out from under the lock.
-struct View {
-    rules: Rules,
-    met: Met,
-    site: Option<String>,
 }
 
 /// An answer, and its record when it is one to keep.
@@ -96,7 +90,8 @@ impl Desk {
         Desk {
             tenant,
             born: now,
-            inner: Mutex::new(Inner { rules, evidence, recent: Recent::default(), changes: 0 }),
+            known: RwLock::new(Known { rules, evidence }),
+            recent: Mutex::default(),
             permitted: AtomicU64::default(),
             refused: AtomicU64::default(),
         }
@@ -105,34 +100,22 @@ impl Desk {
     /// Decides. Faults in the signals are told, and nothing is decided then.
     pub fn judge(&self, question: Question, now: Timestamp) -> Result<Judged, Problem> {
         let id = new_id(now)?;
-        let (view, changes) = {
-            let inner = self.lock();
-            (inner.view(&question, now), inner.changes)
-        };
-        let mut judged = view.conclude(&question, id, now).map_err(bad_signals)?;
-        let (answer, record) = {
-            let mut inner = self.lock();
-            if inner.changes != changes {
-                // What was seen is not what is known any more.
-                judged = inner.judge(&question, id, now).map_err(bad_signals)?;
-            }
-            let session = session_of(&question);
-            let account = judged.account.take();
-            let opening = inner.recent.opening(&judged.record);
-            let last = inner.recent.entry(session, question, account);
-            let (previous, keep) = last.note(&judged, opening.is_some(), now);
-            if let (Some(opening), Some(_)) = (opening, &keep) {
-                inner.recent.opened(opening);
-            }
-            let Fresh { answer, mut record, .. } = judged;
-            let record = keep.map(|cause| {
-                record.cause = cause.code.to_owned();
-                record.repeats = cause.repeats;
-                record.previous = previous;
-                record
-            });
-            (answer, record)
-        };
+        let session = session_of(&question);
+        // Held to the end: nothing changes between judging and remembering.
+        let known = self.known();
+        let mut fresh = known.judge(&question, id, now).map_err(bad_signals)?;
+        let answer = fresh.answer(&known.rules.policy);
+        let mut recent = self.recent();
+        let keep = recent.note(&session, question, &fresh);
+        let record = keep.zip(recent.get(&session)).map(|(keep, last)| {
+            let words = answer.judged().map(|context| context.reason_admin.clone());
+            let mut record = known.record(fresh, &last.question, words);
+            record.cause = keep.code.to_owned();
+            record.repeats = keep.repeats;
+            record.previous = keep.previous;
+            record
+        });
+        drop((recent, known));
         let counter = if answer.decision { &self.permitted } else { &self.refused };
         counter.fetch_add(1, Ordering::Relaxed);
         Ok(Judged { answer, record })
@@ -140,16 +123,15 @@ impl Desk {
 
     /// Decides without leaving a trace: what-if, search.
     pub fn would(&self, question: &Question, now: Timestamp) -> Result<bool, Problem> {
-        let judged = self.lock().judge(question, Uuid::nil(), now).map_err(bad_signals)?;
-        Ok(judged.answer.decision)
+        Ok(self.known().judge(question, Uuid::nil(), now).map_err(bad_signals)?.permit)
     }
 
     /// Takes part of the stored past in: nobody is judged again by it.
     pub fn learn(&self, event: &Event, findings: &[Finding]) {
-        let mut inner = self.lock();
-        inner.evidence.observe(event);
+        let mut known = self.known_mut();
+        known.evidence.observe(event);
         for finding in findings {
-            inner.evidence.find(finding);
+            known.evidence.find(finding);
         }
     }
 
@@ -162,12 +144,9 @@ impl Desk {
         now: Timestamp,
         change: impl FnOnce(&mut Evidence) -> Option<Vec<Entity>>,
     ) -> Result<Changed, Problem> {
-        let mut inner = self.lock();
-        let mut concerned = change(&mut inner.evidence);
-        if concerned.as_ref().is_none_or(|all| !all.is_empty()) {
-            inner.changes += 1;
-        }
-        let turned = inner.again(concerned.as_deref(), cause, causes, now)?;
+        let mut known = self.known_mut();
+        let mut concerned = change(&mut known.evidence);
+        let turned = known.again(&mut self.recent(), concerned.as_deref(), cause, causes, now)?;
         if let Some(concerned) = &mut concerned {
             // An enforcement point may know a session and not whose it is.
             for first in turned.iter().filter_map(|turned| turned.entities.first()) {
@@ -186,15 +165,14 @@ impl Desk {
         causes: &[Uuid],
         now: Timestamp,
     ) -> Result<Changed, Problem> {
-        let mut inner = self.lock();
-        inner.rules = rules;
-        inner.changes += 1;
-        let turned = inner.again(None, Cause::Policy, causes, now)?;
+        let mut known = self.known_mut();
+        known.rules = rules;
+        let turned = known.again(&mut self.recent(), None, Cause::Policy, causes, now)?;
         Ok(Changed { concerned: None, turned })
     }
 
     pub fn rules(&self) -> Rules {
-        self.lock().rules.clone()
+        self.known().rules.clone()
     }
 
     /// What was last answered about a session, and what would be answered now to the same question.
@@ -203,133 +181,112 @@ impl Desk {
         session: &str,
         now: Timestamp,
     ) -> Result<(Option<Previous>, Option<Record>), Problem> {
-        let inner = self.lock();
-        let Some(last) = inner.recent.get(session) else { return Ok((None, None)) };
-        let fresh = inner.judge(&last.question, Uuid::nil(), now).map_err(bad_signals)?;
-        Ok((last.newest().cloned(), Some(fresh.record)))
+        let known = self.known();
+        let recent = self.recent();
+        let Some(last) = recent.get(session) else { return Ok((None, None)) };
+        let fresh = known.judge(&last.question, Uuid::nil(), now).map_err(bad_signals)?;
+        Ok((last.newest().cloned(), Some(known.record(fresh, &last.question, None))))
     }
 
     pub fn with<T>(&self, ask: impl FnOnce(&Evidence) -> T) -> T {
-        ask(&self.lock().evidence)
+        ask(&self.known().evidence)
     }
 
     /// Whether somebody may hold an answer that can become void: one given here, or by the server
     /// that ran before this one.
     pub fn is_used(&self, now: Timestamp) -> bool {
-        now - self.born <= i64::from(TTL_SECS_MAX) * 1000 || !self.lock().recent.is_empty()
+        now - self.born <= i64::from(TTL_SECS_MAX) * 1000 || !self.recent().is_empty()
     }
 
     /// Sessions remembered.
     pub fn sessions(&self) -> usize {
-        self.lock().recent.len()
+        self.recent().len()
     }
 
-    /// A panic while holding the lock leaves every part of what is inside whole, if not the newest.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    // A panic while holding a lock leaves every part of what is inside whole, if not the newest.
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known_mut(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A judgement just made.
+/// A judgement just made. What is said of it, and what is kept, is made of it where somebody asks.
 pub(super) struct Fresh {
-    pub answer: Answer,
-    pub record: Record,
+    pub id: Uuid,
+    pub time: Timestamp,
+    pub decision: Decision,
+    /// What the enforcement point is told.
+    pub permit: bool,
     /// Whose account it is taken to be.
     pub account: Option<String>,
+    obligations: Vec<Obligation>,
+    readings: Readings,
+    demands: Demands,
+    notes: Vec<String>,
 }
 
-impl Inner {
-    fn view(&self, question: &Question, now: Timestamp) -> View {
-        View {
-            rules: self.rules.clone(),
-            met: self.evidence.gather(&self.rules.policy, question, now),
-            site: self.evidence.site_hash(),
-        }
-    }
+/// Why a record is kept.
+pub(super) struct Keep {
+    pub code: &'static str,
+    pub repeats: u64,
+    pub previous: Option<Previous>,
+}
 
+impl Known {
     fn judge(
         &self,
         question: &Question,
         id: Uuid,
         now: Timestamp,
     ) -> Result<Fresh, Vec<Diagnostic>> {
-        self.view(question, now).conclude(question, id, now)
-    }
-
-    /// Judges again what was last asked of everybody who is, or uses, one of `about`.
-    fn again(
-        &mut self,
-        about: Option<&[Entity]>,
-        cause: Cause,
-        causes: &[Uuid],
-        now: Timestamp,
-    ) -> Result<Vec<Turned>, Problem> {
-        let mut turned = Vec::new();
-        for (session, question) in self.recent.concerned(about) {
-            let id = new_id(now)?;
-            // A question that was judged before can only fail now if the policy no longer knows
-            // its signals; whoever asks again is told so.
-            let Ok(Fresh { mut record, .. }) = self.judge(&question, id, now) else { continue };
-            let what = what(&question);
-            let Some(last) = self.recent.get_mut(&session) else { continue };
-            let Some(outcome) = last.outcome_mut(what) else { continue };
-            if outcome.is_alike(&record) {
-                continue;
-            }
-            record.cause = cause.as_str().to_owned();
-            record.causes = causes.to_vec();
-            record.previous = Some(outcome.previous());
-            *outcome = Outcome::of(what, &record, true);
-            let entities = last.entities.clone();
-            turned.push(Turned { record, entities });
-        }
-        Ok(turned)
-    }
-}
-
-impl View {
-    fn conclude(
-        self,
-        question: &Question,
-        id: Uuid,
-        now: Timestamp,
-    ) -> Result<Fresh, Vec<Diagnostic>> {
-        let View { rules: Rules { policy, profile }, met, site } = self;
-        let (policy, Met { readings, demands, account, mut notes }) = (policy.as_ref(), met);
+        let Rules { policy, profile } = &self.rules;
+        let context = &question.context;
         // The caller's own signals are checked by themselves, so that a fault is theirs.
-        policy.state(&question.context.signals)?;
-        let state = policy.state(&readings)?;
-        let decision = decide(policy, profile, &state, &demands);
+        if !context.signals.is_empty() {
+            policy.state(&context.signals)?;
+        }
+        let met = self.evidence.gather(policy, question, now);
+        let Met { readings, demands, account, mut notes } = met;
+        let decision = decide(policy, *profile, &policy.state(&readings)?, &demands);
         let obligations = answer::obligations(policy, &decision);
-        notes.extend(question.context.time_fault(now).map(str::to_owned));
+        notes.extend(context.time_fault(now).map(str::to_owned));
         let performs = |id: &str| {
-            question
-                .context
-                .obligations_supported
-                .as_ref()
-                .is_none_or(|all| all.iter().any(|performed| performed == id))
+            let supported = context.obligations_supported.as_ref();
+            supported.is_none_or(|all| all.iter().any(|performed| performed == id))
         };
         let mut permit = decision.permit;
         if permit && obligations.iter().any(|obligation| !performs(&obligation.id)) {
             permit = false;
             notes.push("obligation-unsupported".to_owned());
         }
-        let context = JudgedContext {
-            id,
-            score: decision.score,
-            decisions: decision.decisions.iter().map(|d| d.to_string()).collect(),
-            ttl_secs: decision.ttl_secs,
-            policy: decision.policy.to_string(),
-            profile: decision.profile.to_string(),
-            obligations,
-            reason_admin: answer::reason_admin(policy, &decision),
-            reason_user: answer::reason_user(permit, &decision),
-            notes: notes.clone(),
-        };
-        let reason_admin = context.reason_admin.clone();
-        let record = Record {
+        Ok(Fresh {
             id,
             time: now,
+            decision,
+            permit,
+            account,
+            obligations,
+            readings,
+            demands,
+            notes,
+        })
+    }
+
+    /// What is kept of it; `words` are its reasons, where they were put into words already.
+    fn record(&self, fresh: Fresh, question: &Question, words: Option<Texts>) -> Record {
+        let Fresh { id, time, decision, permit, readings, demands, notes, .. } = fresh;
+        let words = words.unwrap_or_else(|| answer::reason_admin(&self.rules.policy, &decision));
+        Record {
+            id,
+            time,
             session: session_of(question),
             action: question.action.clone(),
             resource: format!("{}:{}", question.resource.kind, question.resource.id),
@@ -338,66 +295,71 @@ impl View {
             user_agent: question.context.user_agent.clone(),
             readings,
             demands,
-            site,
+            site: self.evidence.site_hash(),
             decision,
             permit,
             cause: String::new(),
             causes: Vec::new(),
             previous: None,
             repeats: 0,
-            reason_admin,
+            reason_admin: words,
             notes,
-        };
-        let context = Some(AnswerContext::Judged(Box::new(context)));
-        Ok(Fresh { answer: Answer { decision: permit, context }, record, account })
+        }
+    }
+
+    /// Judges again what was last asked of everybody who is, or uses, one of `about`.
+    fn again(
+        &self,
+        recent: &mut Recent,
+        about: Option<&[Entity]>,
+        cause: Cause,
+        causes: &[Uuid],
+        now: Timestamp,
+    ) -> Result<Vec<Turned>, Problem> {
+        let mut turned = Vec::new();
+        for session in recent.concerned(about) {
+            let Some(last) = recent.get_mut(&session) else { continue };
+            // A question that was judged before can only fail now if the policy no longer knows
+            // its signals; whoever asks again is told so.
+            let fresh = self.judge(&last.question, Uuid::nil(), now);
+            let Ok(mut fresh) = fresh else { continue };
+            let what = what(&last.question);
+            let Some(outcome) = last.outcome_mut(what) else { continue };
+            if outcome.is_alike(&fresh) {
+                continue;
+            }
+            fresh.id = new_id(now)?;
+            let previous = outcome.previous();
+            *outcome = Outcome::of(what, &fresh, true);
+            let mut record = self.record(fresh, &last.question, None);
+            record.cause = cause.as_str().to_owned();
+            record.causes = causes.to_vec();
+            record.previous = Some(previous);
+            let entities = last.entities.clone();
+            turned.push(Turned { record, entities });
+        }
+        Ok(turned)
     }
 }
 
-/// Why a record is kept.
-pub(super) struct Keep {
-    pub code: &'static str,
-    pub repeats: u64,
-}
-
-impl Last {
-    /// Remembers the outcome; what it was before, and why to keep the record, if so. `is_opening`:
-    /// a permission that is not on record today.
-    fn note(
-        &mut self,
-        fresh: &Fresh,
-        is_opening: bool,
-        now: Timestamp,
-    ) -> (Option<Previous>, Option<Keep>) {
-        let record = &fresh.record;
-        let what = what(&self.question);
-        let Some(known) = self.outcome_mut(what) else {
-            let keep = match (record.permit, is_opening) {
-                (false, _) => Some(Keep { code: "refused", repeats: 0 }),
-                (true, true) => Some(Keep { code: OPENED, repeats: 0 }),
-                (true, false) => None,
-            };
-            self.put(Outcome::of(what, record, keep.is_some()));
-            return (None, keep);
+impl Fresh {
+    /// What the enforcement point is told; its obligations go with it.
+    fn answer(&mut self, policy: &Policy) -> Answer {
+        let decision = &self.decision;
+        let context = JudgedContext {
+            id: self.id,
+            score: decision.score,
+            decisions: decision.decisions.clone(),
+            ttl_secs: decision.ttl_secs,
+            policy: Arc::clone(&decision.policy),
+            profile: Arc::clone(&decision.profile),
+            obligations: take(&mut self.obligations),
+            reason_admin: answer::reason_admin(policy, decision),
+            reason_user: answer::reason_user(self.permit, decision),
+            notes: self.notes.clone(),
         };
-        let previous = known.previous();
-        let is_alike = known.is_alike(record);
-        let is_due = now - known.recorded >= REPEAT_MS;
-        let repeats = known.repeats;
-        let keep = match (is_alike, record.permit) {
-            (false, _) => Some(Keep { code: "changed", repeats }),
-            (true, false) if is_due => Some(Keep { code: "refused", repeats }),
-            (true, true) if is_opening => Some(Keep { code: OPENED, repeats }),
-            _ => None,
-        };
-        let recorded = known.recorded;
-        *known = Outcome::of(what, record, keep.is_some());
-        if keep.is_none() {
-            known.recorded = recorded;
-            known.repeats = repeats + 1;
-        }
-        // An opening is no turn: whoever looks for those finds none in it.
-        let is_turn = keep.as_ref().is_none_or(|keep| keep.code != OPENED);
-        (is_turn.then_some(previous), keep)
+        let context = Some(AnswerContext::Judged(Box::new(context)));
+        Answer { decision: self.permit, context }
     }
 }
 

@@ -1,11 +1,14 @@
 //! What was last asked of whom, and answered: so that it can be judged again when something changes.
 
-use super::record::{Previous, Record};
+use super::desk::{Fresh, Keep, REPEAT_MS};
+use super::record::{OPENED, Previous};
 use super::wire::Question;
 use schema::{Entity, EntityKind, Timestamp};
+use serde_json::{Map, Value as Json};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// Sessions remembered per tenant; the one that was silent for longest is forgotten first. About
 /// 2 KiB each.
@@ -22,11 +25,11 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 #[derive(Default)]
 pub struct Recent {
-    sessions: HashMap<String, Last>,
+    sessions: HashMap<Arc<str>, Last>,
     /// Sessions by when they were last asked about.
-    order: BTreeMap<u64, String>,
+    order: BTreeMap<u64, Arc<str>>,
     /// Sessions by whom their latest question is about.
-    about: HashMap<Entity, BTreeSet<String>>,
+    about: HashMap<Entity, BTreeSet<Arc<str>>>,
     tick: u64,
     opened: Opened,
 }
@@ -42,6 +45,8 @@ struct Opened {
 pub struct Last {
     tick: u64,
     pub question: Question,
+    /// Whose it was found to be.
+    account: Option<Box<str>>,
     pub entities: Vec<Entity>,
     /// Newest last.
     outcomes: Vec<Outcome>,
@@ -53,35 +58,42 @@ pub struct Outcome {
     what: u64,
     last: Previous,
     /// When its record was last kept; 0 when it never was.
-    pub(super) recorded: Timestamp,
-    pub(super) repeats: u64,
+    recorded: Timestamp,
+    repeats: u64,
 }
 
 /// An action on a resource, as a number: only ever compared within this process.
 pub(super) fn what(question: &Question) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&question.action, &question.resource.kind, &question.resource.id).hash(&mut hasher);
-    question.action_properties.len().hash(&mut hasher);
     for properties in [&question.action_properties, &question.resource.properties] {
-        for (name, value) in properties {
-            (name, value.to_string()).hash(&mut hasher);
-        }
+        properties.len().hash(&mut hasher);
+        mix(properties, &mut hasher);
     }
     hasher.finish()
 }
 
+fn mix(properties: &Map<String, Json>, hasher: &mut DefaultHasher) {
+    for (name, value) in properties {
+        match value {
+            Json::String(text) => (name, 0, text).hash(hasher),
+            other => (name, 1, other.to_string()).hash(hasher),
+        }
+    }
+}
+
 impl Outcome {
-    pub(super) fn of(what: u64, record: &Record, is_kept: bool) -> Outcome {
+    pub(super) fn of(what: u64, fresh: &Fresh, is_kept: bool) -> Outcome {
         Outcome {
             what,
             last: Previous {
-                id: record.id,
-                time: record.time,
-                score: record.decision.score,
-                permit: record.permit,
-                decisions: record.decision.decisions.iter().map(|d| d.to_string()).collect(),
+                id: fresh.id,
+                time: fresh.time,
+                score: fresh.decision.score,
+                permit: fresh.permit,
+                decisions: fresh.decision.decisions.clone(),
             },
-            recorded: if is_kept { record.time } else { 0 },
+            recorded: if is_kept { fresh.time } else { 0 },
             repeats: 0,
         }
     }
@@ -91,13 +103,8 @@ impl Outcome {
     }
 
     /// Whether the session stands as it stood.
-    pub(super) fn is_alike(&self, record: &Record) -> bool {
-        self.last.permit == record.permit
-            && self.last.decisions.iter().map(String::as_str).eq(record
-                .decision
-                .decisions
-                .iter()
-                .map(|decision| &**decision))
+    pub(super) fn is_alike(&self, fresh: &Fresh) -> bool {
+        self.last.permit == fresh.permit && self.last.decisions == fresh.decision.decisions
     }
 }
 
@@ -106,7 +113,47 @@ impl Last {
         self.outcomes.iter_mut().find(|outcome| outcome.what == what)
     }
 
-    pub(super) fn put(&mut self, outcome: Outcome) {
+    /// Whether this is about the same entities as the question before.
+    fn is_about_same(&self, question: &Question, account: Option<&str>) -> bool {
+        self.question.subject == question.subject
+            && self.question.context.address == question.context.address
+            && self.account.as_deref() == account
+    }
+
+    /// Remembers the outcome of what was asked now; why to keep its record, if so. `is_opening`: a
+    /// permission that is not on record today.
+    fn note(&mut self, what: u64, fresh: &Fresh, is_opening: bool) -> Option<Keep> {
+        let Some(known) = self.outcome_mut(what) else {
+            let keep = match (fresh.permit, is_opening) {
+                (false, _) => Some(Keep { code: "refused", repeats: 0, previous: None }),
+                (true, true) => Some(Keep { code: OPENED, repeats: 0, previous: None }),
+                (true, false) => None,
+            };
+            self.put(Outcome::of(what, fresh, keep.is_some()));
+            return keep;
+        };
+        let is_due = fresh.time - known.recorded >= REPEAT_MS;
+        let code = match (known.is_alike(fresh), fresh.permit) {
+            (false, _) => Some("changed"),
+            (true, false) if is_due => Some("refused"),
+            (true, true) if is_opening => Some(OPENED),
+            _ => None,
+        };
+        let Some(code) = code else {
+            known.last.id = fresh.id;
+            known.last.time = fresh.time;
+            known.last.score = fresh.decision.score;
+            known.repeats += 1;
+            return None;
+        };
+        // An opening is no turn: whoever looks for those finds none in it.
+        let previous = (code != OPENED).then(|| known.previous());
+        let repeats = known.repeats;
+        *known = Outcome::of(what, fresh, true);
+        Some(Keep { code, repeats, previous })
+    }
+
+    fn put(&mut self, outcome: Outcome) {
         if self.outcomes.len() >= OUTCOMES_MAX {
             self.outcomes.remove(0);
         }
@@ -121,38 +168,61 @@ impl Last {
 
 /// A session at a resource, with an action on it; only ever compared within this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Opening(u64);
+struct Opening(u64);
 
 impl Recent {
     /// What a permission opens, when that is not on record today and there is room for it.
-    pub(super) fn opening(&mut self, record: &Record) -> Option<Opening> {
-        if !record.permit {
-            return None;
-        }
-        let day = record.time.div_euclid(DAY_MS);
+    fn opening(&mut self, session: &str, question: &Question, at: Timestamp) -> Option<Opening> {
+        let day = at.div_euclid(DAY_MS);
         if self.opened.day != day {
             self.opened = Opened { day, keys: HashSet::new() };
         }
         let mut hasher = DefaultHasher::new();
-        (&record.session, &record.action, &record.resource).hash(&mut hasher);
+        let resource = (&question.resource.kind, &question.resource.id);
+        (session, &question.action, resource).hash(&mut hasher);
         let key = hasher.finish();
         let is_new = self.opened.keys.len() < OPENED_MAX && !self.opened.keys.contains(&key);
         is_new.then_some(Opening(key))
     }
 
     /// It is on record now.
-    pub(super) fn opened(&mut self, opening: Opening) {
+    fn opened(&mut self, opening: Opening) {
         self.opened.keys.insert(opening.0);
     }
 
-    /// The session's memory, with this as its latest question; `account` is whose it was found to be.
-    pub(super) fn entry(
+    /// Remembers a question and what came of it; why to keep its record, if so.
+    pub(super) fn note(
         &mut self,
-        session: String,
+        session: &str,
         question: Question,
-        account: Option<String>,
-    ) -> &mut Last {
+        fresh: &Fresh,
+    ) -> Option<Keep> {
+        let what = what(&question);
+        let opening =
+            if fresh.permit { self.opening(session, &question, fresh.time) } else { None };
         self.tick += 1;
+        let (tick, account) = (self.tick, fresh.account.as_deref());
+        let known = self.sessions.get_mut(session);
+        let keep = match known.filter(|last| last.is_about_same(&question, account)) {
+            // Most ask again as they asked before: who is whom stays as it is.
+            Some(last) => {
+                if let Some(name) = self.order.remove(&last.tick) {
+                    self.order.insert(tick, name);
+                }
+                last.tick = tick;
+                last.question = question;
+                last.note(what, fresh, opening.is_some())
+            }
+            None => self.renew(session, question, account).note(what, fresh, opening.is_some()),
+        };
+        if let (Some(opening), Some(_)) = (opening, &keep) {
+            self.opened(opening);
+        }
+        keep
+    }
+
+    /// The session's memory, with this as its latest question; `account` is whose it was found to be.
+    fn renew(&mut self, session: &str, question: Question, account: Option<&str>) -> &mut Last {
         let tick = self.tick;
         let mut entities = entities_of(&question);
         if let Some(account) = account {
@@ -161,7 +231,7 @@ impl Recent {
                 entities.push(account);
             }
         }
-        let outcomes = match self.forget(&session) {
+        let outcomes = match self.forget(session) {
             Some(known) => known.outcomes,
             None => {
                 if self.sessions.len() >= SESSIONS_MAX
@@ -172,12 +242,13 @@ impl Recent {
                 Vec::new()
             }
         };
-        self.order.insert(tick, session.clone());
+        let name: Arc<str> = session.into();
+        self.order.insert(tick, Arc::clone(&name));
         for entity in &entities {
-            self.about.entry(entity.clone()).or_default().insert(session.clone());
+            self.about.entry(entity.clone()).or_default().insert(Arc::clone(&name));
         }
-        let last = Last { tick, question, entities, outcomes };
-        self.sessions.entry(session).insert_entry(last).into_mut()
+        let last = Last { tick, question, account: account.map(Box::from), entities, outcomes };
+        self.sessions.entry(name).insert_entry(last).into_mut()
     }
 
     fn forget(&mut self, session: &str) -> Option<Last> {
@@ -210,14 +281,14 @@ impl Recent {
         self.sessions.is_empty()
     }
 
-    /// The latest questions of those who are, or use, one of `about`; of everybody for `None`.
-    pub(super) fn concerned(&self, about: Option<&[Entity]>) -> Vec<(String, Question)> {
-        let names: BTreeSet<&String> = match about {
-            None => self.order.values().collect(),
-            Some(about) => about.iter().filter_map(|e| self.about.get(e)).flatten().collect(),
-        };
-        let found = names.into_iter().filter_map(|name| self.sessions.get_key_value(name));
-        found.map(|(name, last)| (name.clone(), last.question.clone())).collect()
+    /// Sessions that are, or use, one of `about`; all of them for `None`.
+    pub(super) fn concerned(&self, about: Option<&[Entity]>) -> BTreeSet<Arc<str>> {
+        match about {
+            None => self.order.values().cloned().collect(),
+            Some(about) => {
+                about.iter().filter_map(|e| self.about.get(e)).flatten().cloned().collect()
+            }
+        }
     }
 }
 
@@ -278,20 +349,41 @@ mod tests {
         let text = r#"{"subject":{"type":"session","id":"s","properties":{"account":"kim"}},
             "action":{"name":"GET"},"resource":{"type":"route","id":"shop/GET /"}}"#;
         let question = parse::<Asked>(text.as_bytes()).unwrap().question().unwrap();
-        let mut record = desk.judge(question, NOW).unwrap().record.unwrap();
-        let mut recent = Recent::default();
-        let mut kept = 0;
-        for session in 0..=OPENED_MAX {
-            record.session = format!("session:{session}");
-            if let Some(opening) = recent.opening(&record) {
-                recent.opened(opening);
-                kept += 1;
-            }
-        }
-        assert_eq!(kept, OPENED_MAX);
-        record.time += DAY_MS;
-        assert!(recent.opening(&record).is_some(), "a new day");
-        record.permit = false;
-        assert!(recent.opening(&record).is_none(), "a refusal opens nothing");
+        let of = |session: usize| {
+            let mut question = question.clone();
+            question.subject.id = session.to_string();
+            question
+        };
+        let kept = |session, at| desk.judge(of(session), at).unwrap().record.is_some();
+        assert_eq!((0..=OPENED_MAX).filter(|session| kept(*session, NOW)).count(), OPENED_MAX);
+        assert!(kept(OPENED_MAX, NOW + DAY_MS), "a new day");
+    }
+    #[test]
+    fn who_is_concerned_follows_the_latest_question() {
+        let rules: Rules = parse_policy("", PROFILE_DEFAULT).unwrap();
+        let evidence = Evidence::new(parse_site("").unwrap(), None);
+        let desk = Desk::new("default".parse().unwrap(), rules, evidence, NOW);
+        let ask = |account: &str, device: &str, address: &str| {
+            let text = format!(
+                r#"{{"subject":{{"type":"session","id":"s","properties":{{"account":"{account}","device":"{device}"}}}},
+                    "action":{{"name":"GET"}},"resource":{{"type":"route","id":"shop/GET /"}},
+                    "context":{{"address":"{address}"}}}}"#
+            );
+            let question = parse::<Asked>(text.as_bytes()).unwrap().question().unwrap();
+            desk.judge(question, NOW).unwrap();
+        };
+        let concerned = |kind, value: &str| {
+            let about = [Entity::new(kind, value)];
+            !desk.recent().concerned(Some(&about)).is_empty()
+        };
+        ask("kim", "laptop", "10.0.0.1");
+        ask("kim", "laptop", "10.0.0.1");
+        assert!(concerned(EntityKind::Account, "kim") && concerned(EntityKind::Device, "laptop"));
+        ask("kim", "phone", "10.0.0.1");
+        assert!(!concerned(EntityKind::Device, "laptop") && concerned(EntityKind::Device, "phone"));
+        ask("lee", "phone", "10.0.0.2");
+        assert!(!concerned(EntityKind::Account, "kim") && concerned(EntityKind::Account, "lee"));
+        assert!(!concerned(EntityKind::Address, "10.0.0.1"));
+        assert!(concerned(EntityKind::Address, "10.0.0.2") && desk.sessions() == 1);
     }
 }

@@ -7,6 +7,7 @@ use schema::{Leaf, LeafKind, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
+use std::sync::Arc;
 use store::meta::TrustDecision;
 use trust::{Decision, Demands, Readings};
 use utoipa::ToSchema;
@@ -70,7 +71,8 @@ pub struct Previous {
     #[schema(value_type = f64)]
     pub score: trust::Points,
     pub permit: bool,
-    pub decisions: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub decisions: Vec<Arc<str>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]

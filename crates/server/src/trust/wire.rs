@@ -208,12 +208,14 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn new(place: &str, message: impl Into<String>) -> Fault {
-        Fault { place: place.to_owned(), message: message.into() }
+    fn new(place: impl fmt::Display, message: impl Into<String>) -> Fault {
+        Fault { place: place.to_string(), message: message.into() }
     }
 
-    fn missing(place: &str) -> Fault {
-        Fault::new(place, format!("`{place}` is missing"))
+    fn missing(place: impl fmt::Display) -> Fault {
+        let place = place.to_string();
+        let message = format!("`{place}` is missing");
+        Fault { place, message }
     }
 }
 
@@ -262,14 +264,14 @@ fn part_or(own: Option<Part>, default: Option<&Part>) -> Option<Part> {
 pub fn named(place: &str, part: Option<Part>) -> Result<Named, Fault> {
     let part = part.ok_or_else(|| Fault::missing(place))?;
     Ok(Named {
-        kind: text(&format!("{place}.type"), part.kind)?,
-        id: text(&format!("{place}.id"), part.id)?,
-        properties: properties(&format!("{place}.properties"), part.properties)?,
+        kind: text(format_args!("{place}.type"), part.kind)?,
+        id: text(format_args!("{place}.id"), part.id)?,
+        properties: properties(format_args!("{place}.properties"), part.properties)?,
     })
 }
 
 /// A text that is there, is not empty and has no end of characters or control among them.
-pub fn text(place: &str, text: Option<String>) -> Result<String, Fault> {
+pub fn text(place: impl fmt::Display + Copy, text: Option<String>) -> Result<String, Fault> {
     let text = text.ok_or_else(|| Fault::missing(place))?;
     if text.is_empty() {
         return Err(Fault::new(place, format!("`{place}` is empty")));
@@ -278,7 +280,11 @@ pub fn text(place: &str, text: Option<String>) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn printable(place: &str, text: &str, chars_max: usize) -> Result<(), Fault> {
+fn printable(place: impl fmt::Display + Copy, text: &str, chars_max: usize) -> Result<(), Fault> {
+    // Most names are short and plain: nothing to count, nothing to decode.
+    if text.len() <= chars_max && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(());
+    }
     if text.chars().nth(chars_max).is_some() {
         let message = format!("`{place}` has more than {chars_max} characters");
         return Err(Fault::new(place, message));
@@ -289,16 +295,18 @@ fn printable(place: &str, text: &str, chars_max: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-fn properties(place: &str, properties: Map<String, Json>) -> Result<Map<String, Json>, Fault> {
+fn properties(
+    place: impl fmt::Display + Copy,
+    properties: Map<String, Json>,
+) -> Result<Map<String, Json>, Fault> {
     if properties.len() > PROPERTIES_MAX {
         let message = format!("`{place}` has more than {PROPERTIES_MAX} members");
         return Err(Fault::new(place, message));
     }
     for (name, value) in &properties {
-        let place = format!("{place}.{}", name.chars().take(64).collect::<String>());
-        printable(&place, name, NAME_CHARS_MAX)?;
+        printable(format_args!("{place}.{name:.64}"), name, NAME_CHARS_MAX)?;
         if let Json::String(value) = value {
-            printable(&place, value, TEXT_CHARS_MAX)?;
+            printable(format_args!("{place}.{name:.64}"), value, TEXT_CHARS_MAX)?;
         }
     }
     Ok(properties)
@@ -318,10 +326,9 @@ pub fn context(context: Context) -> Result<Context, Fault> {
         return Err(Fault::new("context.signals", message));
     }
     for (name, reading) in &context.signals {
-        let place = format!("context.signals.{}", name.chars().take(64).collect::<String>());
-        printable(&place, name, NAME_CHARS_MAX)?;
+        printable(format_args!("context.signals.{name:.64}"), name, NAME_CHARS_MAX)?;
         if let Value::Text(text) = &reading.value {
-            printable(&place, text, TEXT_CHARS_MAX)?;
+            printable(format_args!("context.signals.{name:.64}"), text, TEXT_CHARS_MAX)?;
         }
     }
     if context.obligations_supported.as_ref().is_some_and(|list| list.len() > OBLIGATIONS_MAX) {

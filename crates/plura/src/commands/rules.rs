@@ -1,0 +1,129 @@
+//! `plura rules`: SecLang rules as files. The reference is `docs/waf-exam.md`.
+
+mod folder;
+
+pub use folder::{Folder, Setup, loaded};
+
+use super::{Context, waf};
+use crate::output::{EXIT_FOUND, EXIT_USAGE, Failure, Format, printable, say, say_json};
+use clap::Subcommand;
+use seclang::{Diagnostic, RuleSet};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Subcommand)]
+pub enum RulesCommand {
+    /// Load rule files or folders and say what is wrong with them
+    Check {
+        /// Rule files, folders of `.conf` files, or a CRS checkout; loaded together, in this order
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+    },
+    /// Try rules on requests: tests in go-ftw's form
+    Test {
+        /// Files or folders of tests
+        #[arg(required = true, value_name = "FILE")]
+        tests: Vec<PathBuf>,
+        /// A rule file, a folder of them, or a CRS checkout
+        #[arg(long, value_name = "DIR")]
+        rules: PathBuf,
+    },
+    /// Say in plain words what a rule does
+    Explain {
+        /// The rule's `id`
+        id: u64,
+        /// A rule file, a folder of them, or a CRS checkout
+        #[arg(long, value_name = "DIR")]
+        rules: PathBuf,
+    },
+}
+
+pub fn run(context: &Context, command: RulesCommand) -> Result<ExitCode, Failure> {
+    match command {
+        RulesCommand::Check { paths } => check(context, &paths),
+        RulesCommand::Test { tests, rules } => waf::test(context, &tests, &rules),
+        RulesCommand::Explain { id, rules } => explain(context, id, &Folder::open(&rules)?),
+    }
+}
+
+fn check(context: &Context, paths: &[PathBuf]) -> Result<ExitCode, Failure> {
+    let mut folder = Folder::default();
+    for path in paths {
+        folder.join(Folder::open(path)?);
+    }
+    let (rules, problems) = match folder.load(None) {
+        Ok(rules) => (Some(rules), Vec::new()),
+        Err(problems) => (None, problems),
+    };
+    let notices = rules.as_ref().map_or(&[][..], |rules| &rules.notices);
+    match context.format {
+        Format::Json => say_json(&json!({
+            "ok": problems.is_empty(),
+            "files": folder.roots(),
+            "rules": rules.as_ref().map(RuleSet::len),
+            "phases": rules.as_ref().map(counts),
+            "problems": problems.iter().map(as_json).collect::<Vec<_>>(),
+            "notices": notices.iter().map(as_json).collect::<Vec<_>>(),
+        })),
+        Format::Human => {
+            for diagnostic in &problems {
+                say(&printable(&diagnostic.to_string()));
+            }
+            for notice in notices {
+                say(&format!("note: {}", printable(&notice.to_string())));
+            }
+            if let Some(rules) = &rules {
+                let [one, two, three, four, five] = counts(rules);
+                say(&format!(
+                    "{} rules: {one} in phase 1, {two} in phase 2, {three} in phase 3, {four} in \
+                     phase 4, {five} in phase 5; {} notices",
+                    rules.len(),
+                    notices.len(),
+                ));
+            } else {
+                say(&format!("{} problems; nothing is loaded", problems.len()));
+            }
+        }
+    }
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })
+}
+
+fn counts(rules: &RuleSet) -> [usize; 5] {
+    let mut counts = [0; 5];
+    for rule in rules.rules() {
+        if let Some(count) = counts.get_mut(rule.phase as usize - 1) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+fn as_json(diagnostic: &Diagnostic) -> Value {
+    json!({
+        "file": &*diagnostic.place.file,
+        "line": diagnostic.place.line,
+        "subject": diagnostic.subject,
+        "problem": diagnostic.problem,
+        "hint": diagnostic.hint,
+    })
+}
+
+fn explain(context: &Context, id: u64, folder: &Folder) -> Result<ExitCode, Failure> {
+    let rules = loaded(folder.load(None))?;
+    let Some(explanation) = seclang::explain(&rules, id) else {
+        return Err(Failure::new(EXIT_USAGE, format!("there is no rule {id}"))
+            .hint("`plura rules check` counts what is loaded; a removed rule is not there"));
+    };
+    match context.format {
+        Format::Json => say_json(&explanation),
+        Format::Human => {
+            let mut lines = explanation.words().into_iter();
+            if let Some(first) = lines.next() {
+                say(&printable(&first));
+            }
+            lines.for_each(|line| say(&format!("  {}", printable(&line))));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
