@@ -11,7 +11,6 @@ mod validate;
 mod verify;
 mod words;
 
-pub use needs::Needs;
 pub use pattern::Pattern;
 pub use words::Words;
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr_iter, memrchr, memrchr2};
+use memchr::{memchr, memchr_iter, memrchr2};
 
 use crate::bag::Bag;
 use crate::body::urlencoded::hex;
@@ -40,20 +40,6 @@ impl<'a> Target<'a> {
         let at = memrchr2(b'/', b'\\', &self.filename);
         at.and_then(|at| self.filename.get(at + 1..)).unwrap_or_default()
     }
-}
-
-/// A request line taken apart: method, target, protocol. Spaces in the target belong to the target.
-pub fn split_request_line(line: &[u8]) -> (&[u8], &[u8], &[u8]) {
-    let line = line.trim_ascii_end();
-    let Some(first) = memchr(b' ', line) else { return (line, b"", b"") };
-    let (method, rest) = (line.get(..first), line.get(first + 1..).unwrap_or_default());
-    let (target, protocol) = match memrchr(b' ', rest) {
-        Some(at) if rest.get(at + 1..).is_some_and(|end| end.starts_with(b"HTTP/")) => {
-            (rest.get(..at), rest.get(at + 1..))
-        }
-        _ => (Some(rest), None),
-    };
-    (method.unwrap_or_default(), target.unwrap_or_default(), protocol.unwrap_or_default())
 }
 
 /// Adds the cookies of a `Cookie` header to `out`; values are not decoded.

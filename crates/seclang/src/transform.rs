@@ -9,9 +9,11 @@ use crate::byteset::ByteSet;
 
 /// No transformation makes a value longer than this many times its length, and
 /// [`GROWTH_BYTES_MAX`] more: `urlEncode` and `utf8toUnicode` set the bound.
-pub const GROWTH_FACTOR_MAX: usize = 4;
+#[cfg(test)]
+const GROWTH_FACTOR_MAX: usize = 4;
 /// What a digest or a number may add to an empty value.
-pub const GROWTH_BYTES_MAX: usize = 32;
+#[cfg(test)]
+const GROWTH_BYTES_MAX: usize = 32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[rustfmt::skip]

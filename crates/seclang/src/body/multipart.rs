@@ -9,7 +9,8 @@ mod reader;
 
 use super::BodyError;
 use crate::bag::Bag;
-pub use boundary::CONTENT_TYPE_BYTES_MAX;
+#[cfg(test)]
+use boundary::CONTENT_TYPE_BYTES_MAX;
 
 /// A part's header line, its end included, is shorter than this.
 pub const HEADER_LINE_BYTES_MAX: usize = 4096;

@@ -459,7 +459,9 @@ impl Transaction {
         let settings = &engine.rules.settings;
         let plan = &engine.plan;
         let mut bag = Bag::default();
-        let arguments = settings.arguments_max;
+        // The limit is one for query and body together.
+        let asked = self.store.cells().iter().filter(|c| c.collection == Collection::ArgsGet);
+        let arguments = settings.arguments_max.saturating_sub(asked.count());
         match processor {
             Some(BodyProcessor::UrlEncoded) => {
                 self.facts.processor = "URLENCODED";
@@ -468,8 +470,10 @@ impl Transaction {
                 self.facts.url_encoded_error |= found.invalid_encoding;
                 if found.truncated {
                     self.reached(Limit::Arguments);
-                    self.facts.body_error =
-                        Some(format!("more than {arguments} arguments (SecArgumentsLimit)"));
+                    self.facts.body_error = Some(format!(
+                        "more than {} arguments (SecArgumentsLimit)",
+                        settings.arguments_max
+                    ));
                 }
                 self.add_args(Collection::ArgsPost, Collection::ArgsPostNames, &bag, plan);
             }
@@ -481,7 +485,7 @@ impl Transaction {
                 if let Err(error) = read
                     && !part.is_empty()
                 {
-                    self.failed(format!("JSON parsing error: {error}"));
+                    self.failed(error.to_string());
                 }
             }
             Some(BodyProcessor::Xml) => {
@@ -489,12 +493,12 @@ impl Transaction {
                 let (xml, error) = body::xml::parse(part);
                 self.add_xml(&xml, plan);
                 if let Some(error) = error {
-                    self.failed(format!("XML parsing error: {error}"));
+                    self.failed(error.to_string());
                 }
             }
             Some(BodyProcessor::Multipart) => {
                 self.facts.processor = "MULTIPART";
-                self.process_multipart(part, engine);
+                self.process_multipart(part, arguments, engine);
             }
             Some(BodyProcessor::Raw) | None => {}
         }
@@ -518,7 +522,7 @@ impl Transaction {
         }
     }
 
-    fn process_multipart(&mut self, part: &[u8], engine: &Engine) {
+    fn process_multipart(&mut self, part: &[u8], arguments: usize, engine: &Engine) {
         let plan = &engine.plan;
         let settings = &engine.rules.settings;
         let mut read = body::multipart::Multipart::default();
@@ -531,7 +535,7 @@ impl Transaction {
             .map(|cell| self.store.text(cell.value).to_vec())
             .unwrap_or_default();
         let limits = body::multipart::Limits {
-            arguments_max: settings.arguments_max,
+            arguments_max: arguments,
             files_max: settings.upload_file_limit,
         };
         body::multipart::parse(&header, part, limits, &mut read);
@@ -562,7 +566,7 @@ impl Transaction {
         self.facts.file_sizes = read.file_sizes;
         let without_files = read.bytes_without_files as u64;
         if let Some(error) = read.error {
-            self.failed(format!("Multipart parsing error: {error}"));
+            self.failed(error.to_string());
         } else if without_files > settings.request_body_no_files_limit {
             self.too_long();
         }

@@ -214,7 +214,7 @@ mod soundness {
     use crate::byteset::ByteSet;
     use proptest::prelude::*;
 
-    fn has(needs: &Needs, value: &[u8]) -> bool {
+    fn has(needs: &crate::operator::needs::Needs, value: &[u8]) -> bool {
         let lower = value.to_ascii_lowercase();
         value.len() >= needs.min_len
             && needs.byte_sets.iter().all(|set| set.meets(ByteSet::of(value)))

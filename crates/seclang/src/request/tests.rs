@@ -57,26 +57,6 @@ fn a_host_is_no_part_of_the_path() {
     check("host:443", "host:443", "host:443", "", None);
 }
 
-#[test]
-fn request_lines() {
-    for (line, expected) in [
-        ("GET /a HTTP/1.1", ("GET", "/a", "HTTP/1.1")),
-        ("GET /a b HTTP/1.0\r\n", ("GET", "/a b", "HTTP/1.0")),
-        ("GET /a", ("GET", "/a", "")),
-        ("GET /a b", ("GET", "/a b", "")),
-        ("GET", ("GET", "", "")),
-        ("", ("", "", "")),
-    ] {
-        let (method, target, protocol) = split_request_line(line.as_bytes());
-        let (a, b, c) = expected;
-        assert_eq!(
-            (method, target, protocol),
-            (a.as_bytes(), b.as_bytes(), c.as_bytes()),
-            "{line}"
-        );
-    }
-}
-
 fn check_cookies(header: &str, v1: bool, expected: &str) {
     let mut out = Bag::default();
     parse_cookies(header.as_bytes(), v1, &mut out);
