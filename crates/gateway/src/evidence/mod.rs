@@ -28,8 +28,10 @@ mod shipper;
 mod site;
 mod spool;
 mod view;
+mod waf;
 mod wire;
 
+pub(crate) use body::plain_body;
 pub use entities::{
     RequestKeys, SessionBook, account_in_body, has_route, is_sign_in, request_keys, wants_body,
 };
