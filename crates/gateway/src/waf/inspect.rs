@@ -108,7 +108,9 @@ impl Inspection {
     /// Phase 1.
     pub fn request_headers(&mut self) -> Option<Stop> {
         for run in &mut self.runs {
-            run.timed(|transaction| drop(transaction.request_headers()));
+            run.timed(|transaction| {
+                transaction.request_headers();
+            });
         }
         self.stopped()
     }
@@ -133,7 +135,9 @@ impl Inspection {
             if !complete {
                 run.gaps.push(Gap::RequestBody);
             }
-            run.timed(|transaction| drop(transaction.request_body(part, complete)));
+            run.timed(|transaction| {
+                transaction.request_body(part, complete);
+            });
         };
         self.each(common, length, act).await
     }
@@ -144,7 +148,9 @@ impl Inspection {
         let head =
             ResponseHead { status: status.as_u16(), protocol: b"HTTP/1.1", headers: &headers };
         for run in &mut self.runs {
-            run.timed(|transaction| drop(transaction.response_headers(&head)));
+            run.timed(|transaction| {
+                transaction.response_headers(&head);
+            });
         }
         self.stopped()
     }
@@ -169,7 +175,9 @@ impl Inspection {
             if !complete {
                 run.gaps.push(Gap::ResponseBody);
             }
-            run.timed(|transaction| drop(transaction.response_body(part, complete)));
+            run.timed(|transaction| {
+                transaction.response_body(part, complete);
+            });
         };
         self.each(common, length, act).await
     }
@@ -293,7 +301,7 @@ impl Run {
         };
         let memory = Arc::clone(&ward.memory) as Arc<dyn seclang::Memory>;
         let mut transaction = ward.rules.engine.begin(&connection, &request, memory);
-        transaction.apply(&plan.overrides(enforced));
+        transaction.apply(plan.overrides(enforced));
         for without in ward.exceptions(head) {
             transaction.leave_out(without);
         }

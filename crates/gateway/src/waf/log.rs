@@ -61,32 +61,11 @@ impl MatchLog {
 
 fn line(out: &mut String, about: &About<'_>, found: &Match) {
     let time = schema::format_time(about.time_ms);
-    let access = if found.disruptive { "Access denied" } else { "Warning" };
-    let _ = write!(
-        out,
-        "{time} [error] [client {}] ModSecurity: {access}. Matched \"{}\" against variable `{}' (Value: `{}')",
-        clean(about.client.as_bytes()),
-        clean(found.test.as_bytes()),
-        clean(&found.variable),
-        clean(&found.value),
-    );
-    let severity = found.severity.map_or(String::new(), |severity| (severity as u8).to_string());
-    let parts: [(&str, String); 6] = [
-        ("file", clean(found.place.file.as_bytes())),
-        ("line", found.place.line.to_string()),
-        ("id", found.rule.to_string()),
-        ("msg", clean(&found.message)),
-        ("data", clean(&found.log_data)),
-        ("severity", severity),
-    ];
-    let tags = found.tags.iter().map(|tag| ("tag", clean(tag)));
-    let last = [
-        ("hostname", clean(about.host.as_bytes())),
-        ("uri", clean(about.uri.as_bytes())),
-        ("unique_id", clean(about.unique_id.as_bytes())),
-    ];
-    for (name, value) in parts.into_iter().chain(tags).chain(last) {
-        let _ = write!(out, " [{name} \"{value}\"]");
+    let _ = write!(out, "{time} [error] [client {}] {}", about.client, found.log_line());
+    for (name, value) in
+        [("hostname", about.host), ("uri", about.uri), ("unique_id", about.unique_id)]
+    {
+        let _ = write!(out, " [{name} \"{}\"]", clean(value.as_bytes()));
     }
     out.push('\n');
 }

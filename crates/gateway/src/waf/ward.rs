@@ -23,13 +23,15 @@ pub struct Ward {
 }
 
 /// What holds for a request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Plan {
     pub stage: Stage,
     pub fail: FailMode,
     pub body_bytes_max: usize,
-    /// CRS's settings, as variables of TX.
-    tx: Vec<(String, String)>,
+    /// What the engine is told where nothing is blocked…
+    shadow: Overrides,
+    /// …and where it may.
+    enforce: Overrides,
 }
 
 #[derive(Debug)]
@@ -93,19 +95,20 @@ impl Plan {
         ];
         let tx = settings
             .into_iter()
-            .filter_map(|(name, value)| value.map(|value| (name.to_owned(), value.to_string())));
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_string())))
+            .collect::<Vec<_>>();
         Plan {
             stage: route.and_then(|r| r.stage).unwrap_or(config.stage),
             fail: route.and_then(|r| r.fail).unwrap_or(config.fail),
             body_bytes_max: route.and_then(|r| r.body_bytes_max).unwrap_or(config.body_bytes_max),
-            tx: tx.collect(),
+            shadow: Overrides { mode: Some(EngineMode::DetectionOnly), tx: tx.clone() },
+            enforce: Overrides { mode: Some(EngineMode::On), tx },
         }
     }
 
     /// What the engine is told before its first rule.
-    pub fn overrides(&self, enforced: bool) -> Overrides {
-        let mode = if enforced { EngineMode::On } else { EngineMode::DetectionOnly };
-        Overrides { mode: Some(mode), tx: self.tx.clone() }
+    pub fn overrides(&self, enforced: bool) -> &Overrides {
+        if enforced { &self.enforce } else { &self.shadow }
     }
 }
 
