@@ -8,7 +8,7 @@ use crate::config::{FailMode, Stage};
 use crate::evidence::RequestHead;
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderMap, HeaderValue, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use seclang::{Connection, Interrupt, Limit, ResponseHead, Transaction};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -400,13 +400,42 @@ impl Run {
 fn headers<'a>(headers: &'a HeaderMap, host: Option<&'a HeaderValue>) -> Vec<(&'a [u8], &'a [u8])> {
     let mut out = Vec::with_capacity(headers.len() + 1);
     if let Some(host) = host.filter(|_| !headers.contains_key(HOST)) {
-        out.push((&b"host"[..], host.as_bytes()));
+        out.push((&b"Host"[..], host.as_bytes()));
     }
-    let line = |(name, value): (&'a http::HeaderName, &'a HeaderValue)| {
-        (name.as_str().as_bytes(), value.as_bytes())
-    };
+    let line = |(name, value): (&'a HeaderName, &'a HeaderValue)| (shown(name), value.as_bytes());
     out.extend(headers.iter().map(line));
     out
+}
+
+/// A header's name as people and clients write it. Rules compare without case, but they show names in
+/// what they log, and tools that read that know the written form; hyper keeps lower case only.
+fn shown(name: &HeaderName) -> &[u8] {
+    let written = match name.as_str() {
+        "accept" => "Accept",
+        "accept-charset" => "Accept-Charset",
+        "accept-encoding" => "Accept-Encoding",
+        "accept-language" => "Accept-Language",
+        "authorization" => "Authorization",
+        "cache-control" => "Cache-Control",
+        "connection" => "Connection",
+        "content-encoding" => "Content-Encoding",
+        "content-length" => "Content-Length",
+        "content-type" => "Content-Type",
+        "cookie" => "Cookie",
+        "host" => "Host",
+        "if-none-match" => "If-None-Match",
+        "location" => "Location",
+        "origin" => "Origin",
+        "range" => "Range",
+        "referer" => "Referer",
+        "server" => "Server",
+        "set-cookie" => "Set-Cookie",
+        "transfer-encoding" => "Transfer-Encoding",
+        "user-agent" => "User-Agent",
+        "x-forwarded-for" => "X-Forwarded-For",
+        other => other,
+    };
+    written.as_bytes()
 }
 
 fn protocol(version: Version) -> &'static [u8] {

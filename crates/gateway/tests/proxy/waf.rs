@@ -464,6 +464,36 @@ async fn matches_are_written_as_lines_when_asked_for() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// Characters that no URI has: hyper would refuse them, and no rule would have seen the attack.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn odd_characters_in_a_target_are_seen_and_passed_on_encoded() {
+    let (gateway, naive) = shop(", stage: enforce").await;
+    let injected = "/?q=<\"1%20or%201=1\">";
+    assert_eq!(problem_code(&gateway.get(injected, "").await), "waf-blocked");
+    let mut socket = TcpStream::connect(gateway.addr).await.unwrap();
+    // Two in one piece, the second head with a body, then one that arrives in two.
+    socket
+        .write_all(b"GET /a<b>?q=\"x\" HTTP/1.1\r\nHost: a\r\n\r\nPOST /?<1> HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n<\">")
+        .await
+        .unwrap();
+    read_until(&mut socket, "okHTTP/1.1 200 OK").await;
+    read_until(&mut socket, "ok").await;
+    socket.write_all(b"GET /?<sl").await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    socket.write_all(b"ow> HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    read_until(&mut socket, "ok").await;
+    let seen = naive.text();
+    for expected in [
+        "GET /a%3Cb%3E?q=%22x%22 HTTP/1.1",
+        "POST /?%3C1%3E HTTP/1.1",
+        "\r\n\r\n<\">",
+        "GET /?%3Cslow%3E HTTP/1.1",
+    ] {
+        assert!(seen.contains(expected), "{expected} in {seen}");
+    }
+    assert_eq!(gateway.exchanges(4).await[1].request.path, "/a%3Cb%3E");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn http2_and_websockets_are_looked_at_too() {
     use http_body_util::{BodyExt, Full};
