@@ -58,6 +58,9 @@ pub struct Config {
     /// as it was sent: for test rigs only.
     #[serde(default)]
     pub waf_log: Option<PathBuf>,
+    /// ModSecurity's audit log in JSON, for tools that read it. It holds what events hold.
+    #[serde(default)]
+    pub waf_audit: Option<PathBuf>,
     pub sites: Vec<SiteConfig>,
 }
 

@@ -11,9 +11,9 @@ mod metrics;
 mod outcome;
 mod ward;
 
-pub use inspect::{Gap, Inspection, Seen, Stop};
+pub use inspect::{Gap, Inspection, Logs, Seen, Stop};
 pub use load::{Rules, load_all};
-pub use log::MatchLog;
+pub use log::LogFile;
 pub use memory::Remembered;
 pub use metrics::{WardMetrics, write_metrics};
 pub use outcome::{Outcome, SetOutcome};

@@ -224,6 +224,7 @@ impl Config {
         self.key_file.iter_mut().for_each(resolve);
         self.spool.dir.iter_mut().for_each(resolve);
         self.waf_log.iter_mut().for_each(resolve);
+        self.waf_audit.iter_mut().for_each(resolve);
         for file in self.rule_sets.values_mut().flat_map(|set| &mut set.files) {
             if Path::new(file.as_str()).is_relative() {
                 // A name that is no UTF-8 could not have stood in YAML; the folder's could.

@@ -5,6 +5,7 @@
 //! the same event, on the gateway and in a replayed scenario. [`Recorder`] runs it on a thread of
 //! its own, keeps the events in a spool on disk, and the shipper brings them to the server.
 
+mod audit;
 mod body;
 mod digits;
 mod entities;

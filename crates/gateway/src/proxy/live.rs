@@ -8,9 +8,10 @@ use crate::enforce::Pattern;
 use crate::evidence;
 use crate::metrics::SiteMetrics;
 use crate::trust::Obligations;
-use crate::waf::{self, MatchLog, Rules, Ward};
+use crate::waf::{self, LogFile, Logs, Rules, Ward};
 use schema::{Diagnostic, Timestamp};
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub struct Live {
     rest: Option<Arc<Site>>,
     pub guard: GuardLimits,
     pub rules: BTreeMap<String, Arc<Rules>>,
-    pub waf_log: Option<Arc<MatchLog>>,
+    pub logs: Arc<Logs>,
 }
 
 /// A protected application, ready to serve.
@@ -72,7 +73,7 @@ impl Live {
     pub fn build(config: Config, old: Option<&Live>) -> Result<Live, Vec<Diagnostic>> {
         let mut faults = Vec::new();
         let rules = waf::load_all(&config, old.map(|old| &old.rules))?;
-        let waf_log = match_log(&config, old).map_err(|fault| vec![fault])?;
+        let logs = logs(&config, old).map_err(|fault| vec![fault])?;
         let mut live = Live {
             sites: Vec::new(),
             exact: HashMap::new(),
@@ -80,7 +81,7 @@ impl Live {
             rest: None,
             guard: guard_limits(&config),
             rules,
-            waf_log,
+            logs: Arc::new(logs),
             config: config.clone(),
         };
         for site_config in &config.sites {
@@ -191,12 +192,19 @@ fn wards(
     config.waf.iter().filter_map(ward).collect()
 }
 
-fn match_log(config: &Config, old: Option<&Live>) -> Result<Option<Arc<MatchLog>>, Diagnostic> {
-    let Some(path) = &config.waf_log else { return Ok(None) };
-    match old.and_then(|old| old.waf_log.as_ref()).filter(|log| log.path == *path) {
-        Some(log) => Ok(Some(Arc::clone(log))),
-        None => Ok(Some(Arc::new(MatchLog::open(path)?))),
-    }
+fn logs(config: &Config, old: Option<&Live>) -> Result<Logs, Diagnostic> {
+    let old = old.map(|old| &old.logs);
+    let open = |field: &str, path: &Option<PathBuf>, kept: Option<&Arc<LogFile>>| {
+        let Some(path) = path else { return Ok(None) };
+        match kept.filter(|log| log.path == *path) {
+            Some(log) => Ok(Some(Arc::clone(log))),
+            None => LogFile::open(field, path).map(|log| Some(Arc::new(log))),
+        }
+    };
+    Ok(Logs {
+        matches: open("waf_log", &config.waf_log, old.and_then(|logs| logs.matches.as_ref()))?,
+        audit: open("waf_audit", &config.waf_audit, old.and_then(|logs| logs.audit.as_ref()))?,
+    })
 }
 
 fn step_up_open(config: &crate::config::StepUpConfig) -> Vec<Pattern> {

@@ -5,7 +5,7 @@ use super::shared::{Shared, now};
 use super::tap::Tap;
 use super::trusted::Standing;
 use crate::evidence::{Enforced, Exchange, ExchangeError, RequestHead};
-use crate::waf::{Inspection, MatchLog};
+use crate::waf::{Inspection, Logs};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -95,7 +95,7 @@ pub struct OpenExchange {
     pub standing: Option<Standing>,
     /// Its way through the site's rules.
     pub inspection: Option<Inspection>,
-    pub waf_log: Option<Arc<MatchLog>>,
+    pub logs: Arc<Logs>,
 }
 
 impl OpenExchange {
@@ -113,7 +113,7 @@ impl OpenExchange {
             cut_off: false,
             standing: None,
             inspection: None,
-            waf_log: None,
+            logs: Arc::default(),
         }
     }
 
@@ -145,8 +145,8 @@ impl OpenExchange {
     /// The rules have seen all they will see of it.
     pub fn inspected(&mut self) {
         if let Some(inspection) = self.inspection.take() {
-            let log = self.waf_log.as_deref();
-            self.exchange.waf = Some(inspection.finish(&self.exchange.request, log));
+            let outcome = inspection.finish(&self.exchange.request, &self.logs);
+            self.exchange.waf = Some(outcome);
         }
     }
 

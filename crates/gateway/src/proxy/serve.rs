@@ -166,7 +166,7 @@ async fn answer(peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Re
         headers: parts.headers,
     };
     let mut open = OpenExchange::new(Arc::clone(shared), Arc::clone(&site), head, began);
-    open.waf_log.clone_from(&live.waf_log);
+    open.logs = Arc::clone(&live.logs);
 
     let body = match gate::pass(shared, &live, &mut open, incoming).await {
         Ok(body) => body,

@@ -1,6 +1,6 @@
 //! One request and its response on their way through a site's rule sets.
 
-use super::log::{About, MatchLog};
+use super::log::{About, LogFile, write_matches};
 use super::outcome::{Outcome, SetOutcome, limit_code};
 use super::ward::{Plan, Ward};
 use super::{Common, Held, INLINE_BYTES_MAX};
@@ -69,12 +69,22 @@ impl Gap {
     }
 }
 
+/// Files that outcomes are written to, besides the event.
+#[derive(Debug, Clone, Default)]
+pub struct Logs {
+    /// Lines of what matched, as it was sent.
+    pub matches: Option<Arc<LogFile>>,
+    /// ModSecurity's audit log, protected.
+    pub audit: Option<Arc<LogFile>>,
+}
+
 /// Runs an exchange through its rule sets, phase by phase, and ends in an [`Outcome`].
 pub struct Inspection {
     pub id: Uuid,
     runs: Vec<Run>,
     held: Vec<Held>,
     blocked: Option<usize>,
+    server: SocketAddr,
 }
 
 /// One rule set's part in it.
@@ -102,7 +112,8 @@ impl Inspection {
         let unique_id = &*id.hyphenated().encode_lower(&mut text);
         let headers = headers(&seen.head.headers, Some(seen.host));
         let runs = wards.map(|(ward, plan)| Run::begin(ward, plan, seen, &headers, unique_id));
-        Some(Inspection { id, runs: runs.collect(), held: Vec::new(), blocked: None })
+        let runs = runs.collect();
+        Some(Inspection { id, runs, held: Vec::new(), blocked: None, server: seen.local })
     }
 
     /// Phase 1.
@@ -199,12 +210,12 @@ impl Inspection {
     }
 
     /// Phase 5, and what came of it all.
-    pub fn finish(self, seen: &RequestHead, log: Option<&MatchLog>) -> Outcome {
+    pub fn finish(self, seen: &RequestHead, logs: &Logs) -> Outcome {
         let (id, blocked) = (self.id, self.blocked);
         let mut sets = Vec::with_capacity(self.runs.len());
         for (i, run) in self.runs.into_iter().enumerate() {
             let outcome = run.finish(blocked == Some(i));
-            if let Some(log) = log {
+            if let Some(log) = &logs.matches {
                 let about = About {
                     client: &seen.client_ip.to_string(),
                     host: &seen.host,
@@ -212,11 +223,11 @@ impl Inspection {
                     unique_id: &id.to_string(),
                     time_ms: seen.received,
                 };
-                log.write(&about, &outcome.matches);
+                write_matches(log, &about, &outcome.matches);
             }
             sets.push(outcome);
         }
-        Outcome { id, blocked, sets }
+        Outcome { id, blocked, sets, server: self.server, audit: logs.audit.clone() }
     }
 
     /// Runs a phase over a body: here when it is short, else where it holds up nobody.
@@ -392,6 +403,7 @@ impl Run {
             matches_dropped: verdict.matches_dropped,
             limits,
             refused: self.refused,
+            audited: verdict.audit,
         }
     }
 }

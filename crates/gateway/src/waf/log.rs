@@ -1,6 +1,4 @@
-//! Matches as lines of text, as ModSecurity writes them into a server's error log.
-//!
-//! They hold what matched as it was sent, so this is off unless asked for, and meant for test rigs.
+//! Files for other tools: lines of ModSecurity's error log, entries of its audit log.
 
 use schema::Diagnostic;
 use seclang::Match;
@@ -14,8 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Nothing is written beyond it: a log that is forgotten must not fill the disk.
 const LOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// A file of lines: appended to, 0600, and bounded.
 #[derive(Debug)]
-pub struct MatchLog {
+pub struct LogFile {
     pub path: PathBuf,
     file: File,
     written: AtomicU64,
@@ -30,33 +29,41 @@ pub struct About<'a> {
     pub time_ms: i64,
 }
 
-impl MatchLog {
-    pub fn open(path: &Path) -> Result<MatchLog, Diagnostic> {
+impl LogFile {
+    /// `field`: the configuration's word for it.
+    pub fn open(field: &str, path: &Path) -> Result<LogFile, Diagnostic> {
         let fault = |error: std::io::Error| {
             let message = format!("cannot write `{}`: {error}", path.display());
-            Diagnostic::new("waf-log-unwritable", "gateway.yaml: waf_log", message)
-                .hint("name a file in a folder the gateway may write to, or remove `waf_log`")
+            Diagnostic::new("waf-log-unwritable", format!("gateway.yaml: {field}"), message).hint(
+                format!("name a file in a folder the gateway may write to, or remove `{field}`"),
+            )
         };
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let file = file.map_err(fault)?;
         let written = AtomicU64::new(file.metadata().map_err(fault)?.len());
-        Ok(MatchLog { path: path.to_owned(), file, written })
+        Ok(LogFile { path: path.to_owned(), file, written })
     }
 
-    /// One line for each match that wants to be logged; written when this returns.
-    pub fn write(&self, about: &About<'_>, matches: &[Match]) {
-        let mut text = String::new();
-        for found in matches.iter().filter(|found| found.logged) {
-            line(&mut text, about, found);
-        }
+    /// Written when this returns, in one piece.
+    pub fn append(&self, text: &[u8]) {
         let before = self.written.fetch_add(text.len() as u64, Ordering::Relaxed);
         if text.is_empty() || before > LOG_BYTES_MAX {
             return;
         }
-        if let Err(error) = (&self.file).write_all(text.as_bytes()) {
-            tracing::error!(%error, "cannot write the match log");
+        if let Err(error) = (&self.file).write_all(text) {
+            tracing::error!(%error, path = %self.path.display(), "cannot write a log");
         }
     }
+}
+
+/// One line for each match that wants to be logged, as ModSecurity's error log has them. They hold what
+/// matched as it was sent.
+pub fn write_matches(log: &LogFile, about: &About<'_>, matches: &[Match]) {
+    let mut text = String::new();
+    for found in matches.iter().filter(|found| found.logged) {
+        line(&mut text, about, found);
+    }
+    log.append(text.as_bytes());
 }
 
 fn line(out: &mut String, about: &About<'_>, found: &Match) {

@@ -1,8 +1,10 @@
 //! What came of an inspection, on its way to the record.
 
 use super::load::Rules;
+use super::log::LogFile;
 use crate::config::Stage;
 use seclang::{Limit, Match, Phase};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -14,6 +16,10 @@ pub struct Outcome {
     /// Which of `sets` blocked it.
     pub blocked: Option<usize>,
     pub sets: Vec<SetOutcome>,
+    /// Where the request came in.
+    pub server: SocketAddr,
+    /// Where ModSecurity's audit log is written, if it is.
+    pub audit: Option<Arc<LogFile>>,
 }
 
 /// Of one rule set.
@@ -35,6 +41,8 @@ pub struct SetOutcome {
     pub limits: Vec<&'static str>,
     /// It did not end well for want of a limit, and the site wants none let through then.
     pub refused: bool,
+    /// Rules ask for an entry in the audit log.
+    pub audited: bool,
 }
 
 impl SetOutcome {

@@ -464,6 +464,45 @@ async fn matches_are_written_as_lines_when_asked_for() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_audit_log_is_modsecuritys_and_protected() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "07".repeat(32)).unwrap();
+    let audit = folder.path().join("audit.json");
+    let (upstream, _naive) = Naive::start().await;
+    let top = format!(
+        "waf_audit: '{}'\nkey_file: '{}'\nstate_dir: '{}'",
+        audit.display(),
+        key.display(),
+        folder.path().display()
+    );
+    let config = config(upstream, &site(", stage: enforce"), &rule_sets(&top));
+    let gateway = gateway::Gateway::start(config).unwrap_or_else(|f| panic!("{f:?}"));
+    let addr = gateway.addrs()[0];
+    for target in ["/ok".to_owned(), format!("/search?q={INJECTION}&token=hunter2hunter2")] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        send(addr, request.as_bytes()).await;
+    }
+    let text =
+        eventually(|| std::fs::read_to_string(&audit).ok().filter(|t| t.contains("399"))).await;
+    assert_eq!(text.lines().count(), 1, "what matched nothing is not in it: {text}");
+    assert!(!text.contains("hunter2hunter2"), "{text}");
+    let entry: Value = serde_json::from_str(&text).unwrap();
+    let transaction = &entry["transaction"];
+    assert_eq!(transaction["client_ip"].as_str(), Some("127.0.0.1"));
+    assert_eq!(transaction["host_port"].as_u64(), Some(u64::from(addr.port())));
+    assert_eq!(transaction["request"]["method"].as_str(), Some("GET"));
+    assert_eq!(transaction["request"]["headers"]["host"].as_str(), Some("a"));
+    assert_eq!(transaction["response"]["http_code"].as_u64(), Some(403));
+    assert_eq!(transaction["producer"]["components"][0].as_str(), Some("own/1.0"));
+    let message = &transaction["messages"][0];
+    assert_eq!(message["details"]["ruleId"].as_str(), Some("300"));
+    assert_eq!(message["details"]["tags"][0].as_str(), Some("attack-sqli"));
+    assert!(message["details"]["file"].as_str().unwrap().ends_with("own.conf"));
+    tokio::task::spawn_blocking(move || gateway.shutdown()).await.unwrap();
+}
+
 /// Characters that no URI has: hyper would refuse them, and no rule would have seen the attack.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn odd_characters_in_a_target_are_seen_and_passed_on_encoded() {
