@@ -376,7 +376,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 let direct = if this.odd_targets.is_empty() {
                     passed
                 } else {
-                    this.pass(&fresh.get(..passed).unwrap_or_default().to_vec());
+                    this.pass(fresh.get(..passed).unwrap_or_default());
                     0
                 };
                 buf.set_filled(before + direct);
