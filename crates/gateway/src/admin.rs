@@ -101,6 +101,11 @@ fn metrics_text(shared: &Shared) -> String {
         let gateway = format!("gateway=\"{}\"", shared.gateway);
         metrics::sample(&mut out, "server_silence_seconds", &gateway, silence / 1_000);
     }
+    let wards = live
+        .sites
+        .iter()
+        .flat_map(|site| site.waf.iter().map(|ward| (site.config.name.as_str(), ward.as_ref())));
+    crate::waf::write_metrics(&mut out, wards);
     if let Some(asker) = &shared.trust {
         asker.write_metrics(&mut out);
     }

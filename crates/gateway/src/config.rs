@@ -3,14 +3,17 @@
 mod limits;
 mod read;
 mod site;
+mod waf;
 
 pub use limits::Limits;
 pub use site::{
     FailMode, HealthConfig, SiteConfig, StepUpConfig, TrustConfig, Unavailable, UpstreamConfig,
 };
+pub use waf::{MemoryConfig, RuleSetConfig, Stage, WafConfig, WafException, WafRoute};
 
 use ipnet::IpNet;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -48,6 +51,16 @@ pub struct Config {
     pub spool: SpoolSettings,
     #[serde(default)]
     pub limits: Limits,
+    /// ModSecurity rules by name, for `waf` of the sites.
+    #[serde(default)]
+    pub rule_sets: BTreeMap<String, RuleSetConfig>,
+    /// Lines of each rule that matched, as ModSecurity's error log has them. They hold what matched
+    /// as it was sent: for test rigs only.
+    #[serde(default)]
+    pub waf_log: Option<PathBuf>,
+    /// ModSecurity's audit log in JSON, for tools that read it. It holds what events hold.
+    #[serde(default)]
+    pub waf_audit: Option<PathBuf>,
     pub sites: Vec<SiteConfig>,
 }
 

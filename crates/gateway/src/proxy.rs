@@ -1,7 +1,7 @@
 //! The reverse proxy: bytes in, checked; requests judged, passed on and watched; bytes out.
 //!
 //! Reading order: [`guard`] (what is let in), [`serve`] (one request), [`gate`] and [`trusted`]
-//! (whether it may pass), [`upstream`] (where it goes), [`body`] (what goes by), [`record`] (what is kept of it).
+//! (whether it may pass), [`inspected`] (what rules say of it), [`upstream`] (where it goes), [`body`] (what goes by), [`record`] (what is kept of it).
 
 pub mod address;
 pub mod body;
@@ -12,6 +12,7 @@ pub mod gate;
 pub mod guard;
 pub mod head;
 pub mod health;
+pub mod inspected;
 pub mod live;
 pub mod problem;
 pub mod proof;

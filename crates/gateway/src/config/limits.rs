@@ -30,6 +30,8 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Body buffered to find the account of a login, on routes that say so.
     pub login_body_bytes_max: usize,
+    /// Bytes of bodies held for inspection by rules at a time, of all sites and workers.
+    pub waf_bytes_max: usize,
     /// Client connections at a time, per worker; more wait in the kernel's queue.
     pub connections_max: usize,
     /// HTTP/2 streams at a time, per connection.
@@ -57,6 +59,7 @@ impl Default for Limits {
             request_bytes_max: None,
             body_bytes_max: 128 * 1024,
             login_body_bytes_max: 16 * 1024,
+            waf_bytes_max: 64 * 1024 * 1024,
             connections_max: 10_000,
             h2_streams_max: 128,
             upstream_idle_max: 256,

@@ -164,12 +164,14 @@ impl Config {
                 );
             }
         }
+        self.waf_faults(&mut faults);
         faults.found
     }
 
     fn limit_faults(&self, faults: &mut Faults) {
         let l = &self.limits;
-        let positive: [(&str, u64); 10] = [
+        let positive: [(&str, u64); 11] = [
+            ("waf_bytes_max", l.waf_bytes_max as u64),
             ("header_bytes_max", l.header_bytes_max as u64),
             ("header_count_max", l.header_count_max as u64),
             ("target_bytes_max", l.target_bytes_max as u64),
@@ -221,19 +223,27 @@ impl Config {
         self.state_dir.iter_mut().for_each(resolve);
         self.key_file.iter_mut().for_each(resolve);
         self.spool.dir.iter_mut().for_each(resolve);
+        self.waf_log.iter_mut().for_each(resolve);
+        self.waf_audit.iter_mut().for_each(resolve);
+        for file in self.rule_sets.values_mut().flat_map(|set| &mut set.files) {
+            if Path::new(file.as_str()).is_relative() {
+                // A name that is no UTF-8 could not have stood in YAML; the folder's could.
+                *file = folder.join(&*file).to_string_lossy().into_owned();
+            }
+        }
         for upstream in self.sites.iter_mut().flat_map(|s| &mut s.upstreams) {
             upstream.ca_file.iter_mut().for_each(resolve);
         }
     }
 }
 
-struct Faults<'a> {
+pub(super) struct Faults<'a> {
     place: &'a str,
     found: Vec<Diagnostic>,
 }
 
 impl Faults<'_> {
-    fn add(&mut self, field: &str, code: &str, message: String, hint: &str) {
+    pub(super) fn add(&mut self, field: &str, code: &str, message: String, hint: &str) {
         let place = format!("{}: {field}", self.place);
         self.found.push(Diagnostic::new(code, place, message).hint(hint));
     }
@@ -389,7 +399,7 @@ fn is_slug(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(is_slug)
 }
 

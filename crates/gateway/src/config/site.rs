@@ -1,3 +1,4 @@
+use super::waf::WafConfig;
 use crate::evidence::{IdentitySpec, ProtectSpec, RouteSpec, SiteSpec};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -24,6 +25,9 @@ pub struct SiteConfig {
     /// Asks the server about every request; without it nothing is asked.
     #[serde(default)]
     pub trust: Option<TrustConfig>,
+    /// Rule sets that requests and responses run through, in this order.
+    #[serde(default)]
+    pub waf: Vec<WafConfig>,
     /// What requests mean: endpoint, action, outcome, account.
     #[serde(default)]
     pub routes: Vec<RouteSpec>,

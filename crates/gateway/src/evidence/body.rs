@@ -2,6 +2,7 @@
 
 use super::exchange::CapturedBody;
 use super::protect::Protect;
+use bytes::Bytes;
 use data_encoding::BASE64;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use http::HeaderMap;
@@ -58,6 +59,21 @@ pub(super) fn decode<'a>(body: &'a CapturedBody, headers: &HeaderMap, limit: usi
         };
     }
     Decoded { bytes, cut, opaque: false }
+}
+
+/// A body as rules look at it: without its content encoding, `limit` bytes at most, and whether that is
+/// all of it. `None`: the encoding is unknown or broken.
+pub(crate) fn plain_body(
+    body: &CapturedBody,
+    headers: &HeaderMap,
+    limit: usize,
+) -> Option<(Bytes, bool)> {
+    if !headers.contains_key(CONTENT_ENCODING) {
+        return Some((body.bytes.clone(), !body.truncated));
+    }
+    let decoded = decode(body, headers, limit);
+    let whole = !decoded.cut;
+    (!decoded.opaque).then(|| (Bytes::from(decoded.bytes.into_owned()), whole))
 }
 
 /// The plain bytes, and whether the stream came to its end. `None`: an encoding we do not know.

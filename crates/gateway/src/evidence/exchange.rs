@@ -1,4 +1,5 @@
 use crate::trust::{Decision, Held, Obligations};
+use crate::waf::Outcome;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
 use schema::{Digest, Rung, Timestamp};
@@ -144,6 +145,8 @@ pub struct Exchange {
     pub enforced: Option<Enforced>,
     /// Where the site asks for trust decisions.
     pub trust: Option<Trusted>,
+    /// Where the site has rule sets: what they said.
+    pub waf: Option<Outcome>,
     pub error: Option<ExchangeError>,
 }
 
@@ -158,6 +161,7 @@ impl Exchange {
             + (self.request.headers.len() + self.response_headers.len()) * PER_HEADER_BYTES
             + self.request_body.bytes.len()
             + self.response_body.bytes.len()
+            + self.waf.as_ref().map_or(0, Outcome::weight)
     }
 }
 
@@ -192,6 +196,7 @@ impl Default for Exchange {
             upstream: None,
             enforced: None,
             trust: None,
+            waf: None,
             error: None,
         }
     }

@@ -5,6 +5,7 @@
 //! the same event, on the gateway and in a replayed scenario. [`Recorder`] runs it on a thread of
 //! its own, keeps the events in a spool on disk, and the shipper brings them to the server.
 
+mod audit;
 mod body;
 mod digits;
 mod entities;
@@ -28,8 +29,10 @@ mod shipper;
 mod site;
 mod spool;
 mod view;
+mod waf;
 mod wire;
 
+pub(crate) use body::plain_body;
 pub use entities::{
     RequestKeys, SessionBook, account_in_body, has_route, is_sign_in, request_keys, wants_body,
 };

@@ -7,9 +7,10 @@ use super::place::{Place, json_at};
 use super::protect::{Counts, Protect, Sealed};
 use super::site::{Route, Site};
 use super::view::View;
+use super::waf;
 use crate::trust::{Decision, Obligation, Obligations};
 use http::{HeaderMap, Version};
-use schema::{Event, OutcomeResult, activity, class, id_from_seed};
+use schema::{Event, OutcomeResult, Rung, activity, class, id_from_seed};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use uuid::Uuid;
@@ -96,11 +97,15 @@ impl<'a> Observation<'a> {
             keep(&mut event, "trust", trust(trusted));
         }
 
+        // Nothing is hidden in the request's arguments.
+        let mut is_open = !sent.cut && !sent.opaque;
         protect.begin("query");
         if let Some(query) = head.query.as_deref() {
             let cut = query.len() > TARGET_BYTES_MAX;
             let query = shortened(query);
-            event.query = Some(protect.form(query, cut, 0).unwrap_or_else(|| query.to_owned()));
+            let hidden = protect.form(query, cut, 0);
+            is_open &= hidden.is_none() && !cut;
+            event.query = Some(hidden.unwrap_or_else(|| query.to_owned()));
         }
         protect.begin("request.header");
         let request_headers = headers(&head.headers, &mut protect);
@@ -118,6 +123,7 @@ impl<'a> Observation<'a> {
         if let Some(Shown { text, encoding, hidden }) =
             protect.body(&sent, &request_media, request_text.as_deref())
         {
+            is_open &= !hidden && encoding.is_none();
             if hidden {
                 event.request_sha256 = exchange.request_body.sha256.map(|d| keys.keyed_digest(&d));
             }
@@ -152,6 +158,14 @@ impl<'a> Observation<'a> {
         event.response_truncated =
             (!exchange.response_body.bytes.is_empty() || answered.cut).then_some(answered.cut);
         event.sealed = sealed(std::mem::take(&mut protect.sealed));
+        if let Some(outcome) = &exchange.waf {
+            // Looked at once more, and kept nothing of: what it hides is hidden above already.
+            let mut protect = Protect::new(&site.scanner, keys, &[], id);
+            let open = waf::Open { headers: &head.headers, arguments: is_open };
+            if let Some(entries) = waf::entries(outcome, &open, &mut protect) {
+                keep(&mut event, "waf", entries);
+            }
+        }
         Observation { event, request_headers, response_headers }
     }
 
@@ -174,6 +188,10 @@ impl<'a> Observation<'a> {
 
 /// The gateway does not know its tenant; its own id, which the token binds to one, takes that place.
 fn exchange_id(exchange: &Exchange) -> Uuid {
+    // Somebody may have been told this one.
+    if let Some(waf) = &exchange.waf {
+        return waf.id;
+    }
     let mut seed = Vec::with_capacity(exchange.gateway.len() + 24);
     seed.extend_from_slice(b"exchange\0");
     seed.extend_from_slice(exchange.gateway.as_bytes());
@@ -222,8 +240,15 @@ fn blank(exchange: &Exchange, id: Uuid) -> Event {
     if let Some(held) = exchange.trust.as_ref().and_then(|trust| trust.held) {
         event.enforced_rung = Some(held.refused.rung().to_string());
     }
+    if is_blocked(exchange) {
+        event.enforced_rung = Some(Rung::Block.to_string());
+    }
     event.status_detail = exchange.error.map(|error| error.as_str().to_owned());
     event
+}
+
+fn is_blocked(exchange: &Exchange) -> bool {
+    exchange.waf.as_ref().is_some_and(|waf| waf.blocked.is_some())
 }
 
 /// Puts a field beyond the columns beside those of `plura`.
@@ -331,7 +356,9 @@ fn judge(
         _ => (None, None),
     };
     let is_held = exchange.trust.as_ref().is_some_and(|trust| trust.held.is_some());
-    let stopped = exchange.enforced.is_some() && exchange.upstream.is_none() || is_held;
+    let stopped = exchange.enforced.is_some() && exchange.upstream.is_none()
+        || is_held
+        || is_blocked(exchange);
     let outcome: Outcome = match ruled {
         Some(outcome) if !stopped => outcome,
         _ => by_status(exchange, is_login),

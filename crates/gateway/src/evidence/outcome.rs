@@ -404,6 +404,10 @@ pub(super) fn by_status(exchange: &Exchange, is_login: bool) -> Outcome {
     if let Some(held) = exchange.trust.as_ref().and_then(|trust| trust.held) {
         return outcome(OutcomeResult::Failure, Some(held.refused.code()));
     }
+    if let Some(waf) = exchange.waf.as_ref().filter(|waf| waf.blocked.is_some()) {
+        let reason = if waf.is_refused() { "waf-uninspected" } else { "waf-blocked" };
+        return outcome(OutcomeResult::Failure, Some(reason));
+    }
     if let Some(error) = exchange.error {
         return outcome(OutcomeResult::Unknown, Some(error.as_str()));
     }

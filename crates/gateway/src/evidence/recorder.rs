@@ -451,7 +451,13 @@ impl Worker {
         self.lines.clear();
         let (keys, book, lines) = (&self.keys, &self.book, &mut self.lines);
         let observed = catch_unwind(AssertUnwindSafe(|| {
-            Observation::of(&exchange, site, keys, book).write_line(lines);
+            let observation = Observation::of(&exchange, site, keys, book);
+            if let Some(log) = exchange.waf.as_ref().and_then(|waf| waf.audit.as_ref())
+                && let Some(line) = observation.audit_line(&exchange)
+            {
+                log.append(&line);
+            }
+            observation.write_line(lines);
         }));
         if observed.is_err() || self.lines.is_empty() {
             tracing::error!("an exchange could not be observed; please report this");

@@ -43,17 +43,21 @@ pub struct RequestStream {
 pub type First = Option<Result<Frame<Bytes>, hyper::Error>>;
 
 impl RequestStream {
-    /// What a failed read of the client's body means.
     fn failure(&self, error: &hyper::Error) -> ExchangeError {
-        match self.conversation.as_ref().and_then(|c| c.body_refusal()) {
-            Some(Refusal::BodyTimeout) => ExchangeError::ClientTimeout,
-            Some(_) => ExchangeError::BadRequest,
-            // In HTTP/2 a body longer or shorter than it said is reset by h2 (RFC 9113 §8.1.1).
-            None if self.conversation.is_none() && !error.is_incomplete_message() => {
-                ExchangeError::BadRequest
-            }
-            None => ExchangeError::ClientGone,
+        client_failure(self.conversation.as_deref(), error)
+    }
+}
+
+/// What a failed read of the client's body means.
+pub fn client_failure(conversation: Option<&Conversation>, error: &hyper::Error) -> ExchangeError {
+    match conversation.and_then(Conversation::body_refusal) {
+        Some(Refusal::BodyTimeout) => ExchangeError::ClientTimeout,
+        Some(_) => ExchangeError::BadRequest,
+        // In HTTP/2 a body longer or shorter than it said is reset by h2 (RFC 9113 §8.1.1).
+        None if conversation.is_none() && !error.is_incomplete_message() => {
+            ExchangeError::BadRequest
         }
+        None => ExchangeError::ClientGone,
     }
 }
 
@@ -143,6 +147,8 @@ enum ReplyKind {
 
 pub struct ReplyStream {
     pub incoming: Incoming,
+    /// What was read of it before it was let through.
+    pub ahead: Option<Bytes>,
     /// More ends it, and why.
     pub bytes_max: Option<(u64, Held)>,
     pub open: OpenExchange,
@@ -256,6 +262,19 @@ impl ReplyStream {
         self.end_by_decision()
     }
 
+    fn is_over(&self) -> bool {
+        self.ahead.as_ref().is_none_or(Bytes::is_empty) && self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = self.incoming.size_hint();
+        match (&self.ahead, left.exact()) {
+            (None, _) => left,
+            (Some(ahead), Some(exact)) => SizeHint::with_exact(exact + ahead.len() as u64),
+            (Some(_), None) => SizeHint::default(),
+        }
+    }
+
     fn end(&mut self) {
         self.open.complete = true;
         if let Some(lease) = self.lease.take() {
@@ -299,7 +318,11 @@ impl Body for ReplyBody {
         if stream.watch.as_mut().is_some_and(|watch| watch.is_ended(&stream.open)) {
             return Poll::Ready(Some(Err(stream.end_by_decision())));
         }
-        match Pin::new(&mut stream.incoming).poll_frame(cx) {
+        let next = match stream.ahead.take().filter(|ahead| !ahead.is_empty()) {
+            Some(ahead) => Poll::Ready(Some(Ok(Frame::data(ahead)))),
+            None => Pin::new(&mut stream.incoming).poll_frame(cx),
+        };
+        match next {
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) => {
                     if let Some(tap) = &mut stream.open.response_tap {
@@ -348,7 +371,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             ReplyKind::Full(bytes) => bytes.is_none(),
-            ReplyKind::Stream(stream) => stream.incoming.is_end_stream(),
+            ReplyKind::Stream(stream) => stream.is_over(),
         }
     }
 
@@ -357,7 +380,7 @@ impl Body for ReplyBody {
             ReplyKind::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
-            ReplyKind::Stream(stream) => stream.incoming.size_hint(),
+            ReplyKind::Stream(stream) => stream.size_hint(),
         }
     }
 }
@@ -365,10 +388,7 @@ impl Body for ReplyBody {
 impl Drop for ReplyStream {
     fn drop(&mut self) {
         // hyper does not ask for the end of a body whose length it knows.
-        if !self.open.complete
-            && self.open.exchange.error.is_none()
-            && self.incoming.is_end_stream()
-        {
+        if !self.open.complete && self.open.exchange.error.is_none() && self.is_over() {
             self.end();
         }
     }

@@ -18,6 +18,8 @@ use hyper::body::Incoming;
 
 pub enum Passed {
     Unread(Incoming),
+    /// Its beginning was read to be inspected.
+    Begun(Bytes, Incoming),
     /// A login whose account was looked for.
     Read(Bytes),
 }

@@ -10,6 +10,7 @@ use super::refusal::Refusal;
 use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -116,6 +117,8 @@ pub struct Guard<S> {
     /// Judged, and waiting for hyper to take it.
     passed: BytesMut,
     first_head: bool,
+    /// Targets in what was judged last that have to be encoded before hyper reads them.
+    odd_targets: Vec<Range<usize>>,
     reading: Option<Deadline>,
     writing: Option<Deadline>,
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
@@ -170,6 +173,7 @@ impl<S> Guard<S> {
             held: BytesMut::new(),
             passed: BytesMut::new(),
             first_head: true,
+            odd_targets: Vec::new(),
             reading: None,
             writing: None,
             lingering: None,
@@ -179,6 +183,7 @@ impl<S> Guard<S> {
     /// Judges `bytes`; says how many may pass, and what is wrong with the byte after them.
     pub(super) fn judge(&mut self, bytes: &[u8]) -> (usize, Option<Refusal>) {
         let mut passed = 0;
+        self.odd_targets.clear();
         while let Some(rest) = bytes.get(passed..).filter(|r| !r.is_empty()) {
             match &mut self.state {
                 State::Head(scanner) => match scanner.scan(rest, &self.limits.head) {
@@ -189,6 +194,10 @@ impl<S> Guard<S> {
                         match head::read(whole, &self.limits.head) {
                             Err(refusal) => return (passed, Some(refusal)),
                             Ok(head) => {
+                                let odd = head.odd_target.clone();
+                                let here = passed;
+                                let odd = odd.map(|at| at.start + here..at.end + here);
+                                self.odd_targets.extend(odd);
                                 passed += head.len;
                                 self.first_head = false;
                                 self.admit(head);
@@ -219,6 +228,18 @@ impl<S> Guard<S> {
             }
         }
         (passed, None)
+    }
+
+    /// Lets judged bytes pass, their odd targets encoded.
+    fn pass(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        for odd in std::mem::take(&mut self.odd_targets) {
+            self.passed.extend_from_slice(bytes.get(at..odd.start).unwrap_or_default());
+            let target = bytes.get(odd.clone()).unwrap_or_default();
+            head::encode_target(target, &mut self.passed);
+            at = odd.end;
+        }
+        self.passed.extend_from_slice(bytes.get(at..).unwrap_or_default());
     }
 
     fn admit(&mut self, head: head::Head) {
@@ -352,11 +373,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 if passed < fresh.len() && refusal.is_none() {
                     this.held.extend_from_slice(fresh.get(passed..).unwrap_or_default());
                 }
-                buf.set_filled(before + passed);
+                let direct = if this.odd_targets.is_empty() {
+                    passed
+                } else {
+                    this.pass(fresh.get(..passed).unwrap_or_default());
+                    0
+                };
+                buf.set_filled(before + direct);
                 if let Some(refusal) = refusal {
                     this.refuse(refusal);
                 }
-                if passed > 0 {
+                if direct > 0 {
                     return Poll::Ready(Ok(()));
                 }
             } else {
@@ -373,7 +400,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 let mut held = std::mem::take(&mut this.held);
                 held.extend_from_slice(more.filled());
                 let (passed, refusal) = this.judge(&held);
-                this.passed.extend_from_slice(held.get(..passed).unwrap_or_default());
+                this.pass(held.get(..passed).unwrap_or_default());
                 held.advance(passed);
                 this.held = held;
                 if let Some(refusal) = refusal {

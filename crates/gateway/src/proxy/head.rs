@@ -5,6 +5,7 @@
 
 use super::refusal::Refusal;
 use memchr::{memchr, memchr_iter};
+use std::ops::Range;
 
 /// How big a head may be.
 #[derive(Debug, Clone, Copy)]
@@ -23,13 +24,15 @@ pub enum Framing {
 }
 
 /// What the rest of the connection needs to know of a head that was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// Bytes of the head, its empty line included.
     pub len: usize,
     pub framing: Framing,
     /// Asks to become a WebSocket: what follows is not HTTP if the answer is 101.
     pub websocket: bool,
+    /// Where the target stands, if it holds characters that no URI has and clients send all the same.
+    pub odd_target: Option<Range<usize>>,
 }
 
 /// Finds the end of a head as it arrives, reading every byte once.
@@ -102,7 +105,7 @@ pub fn read(head: &[u8], limits: &HeadLimits) -> Result<Head, Refusal> {
         && request.method == b"GET"
         && !request.old_version
         && framing == Framing::None;
-    Ok(Head { len: head.len(), framing, websocket })
+    Ok(Head { len: head.len(), framing, websocket, odd_target: request.odd_target() })
 }
 
 struct Lines<'a>(&'a [u8]);
@@ -124,8 +127,35 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// Whether a byte of a target is one that RFC 3986 has no place for, that has one reading all the same, and
+/// that hyper would refuse unheard: attacks are full of them, and rules are to see them.
+pub fn is_odd(byte: u8, in_query: bool) -> bool {
+    match byte {
+        b'<' | b'>' => true,
+        b'"' => in_query,
+        b'`' => !in_query,
+        _ => false,
+    }
+}
+
+/// Appends a target as a browser would have sent it: what is odd in it percent-encoded.
+pub fn encode_target(target: &[u8], out: &mut impl Extend<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    let mut in_query = false;
+    for byte in target {
+        if is_odd(*byte, in_query) {
+            out.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+        } else {
+            out.extend([*byte]);
+        }
+        in_query |= *byte == b'?';
+    }
+}
+
 struct RequestLine<'a> {
     method: &'a [u8],
+    target: &'a [u8],
     /// Host of an absolute-form target.
     authority: Option<&'a [u8]>,
     /// HTTP/1.0.
@@ -166,7 +196,16 @@ impl<'a> RequestLine<'a> {
             Some(b'*') if target == b"*" && method == b"OPTIONS" => None,
             _ => Some(absolute_authority(target).ok_or(Refusal::InvalidTarget)?),
         };
-        Ok(RequestLine { method, authority, old_version })
+        Ok(RequestLine { method, target, authority, old_version })
+    }
+
+    fn odd_target(&self) -> Option<Range<usize>> {
+        let query = memchr(b'?', self.target).unwrap_or(self.target.len());
+        let mut bytes = self.target.iter().enumerate();
+        bytes.any(|(at, byte)| is_odd(*byte, at > query)).then(|| {
+            let from = self.method.len() + 1;
+            from..from + self.target.len()
+        })
     }
 }
 

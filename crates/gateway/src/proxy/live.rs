@@ -3,13 +3,15 @@
 use super::guard::GuardLimits;
 use super::head::HeadLimits;
 use super::upstream::Upstream;
-use crate::config::{Config, HealthConfig, SiteConfig, TrustConfig, Unavailable};
+use crate::config::{Config, HealthConfig, SiteConfig, TrustConfig, Unavailable, WafConfig};
 use crate::enforce::Pattern;
 use crate::evidence;
 use crate::metrics::SiteMetrics;
 use crate::trust::Obligations;
+use crate::waf::{self, LogFile, Logs, Rules, Ward};
 use schema::{Diagnostic, Timestamp};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,6 +24,8 @@ pub struct Live {
     wildcards: Vec<(String, Arc<Site>)>,
     rest: Option<Arc<Site>>,
     pub guard: GuardLimits,
+    pub rules: BTreeMap<String, Arc<Rules>>,
+    pub logs: Arc<Logs>,
 }
 
 /// A protected application, ready to serve.
@@ -31,6 +35,8 @@ pub struct Site {
     pub upstreams: Vec<Arc<Upstream>>,
     pub step_up_open: Vec<Pattern>,
     pub trust: Option<SiteTrust>,
+    /// Rule sets at work here, in order.
+    pub waf: Vec<Arc<Ward>>,
     pub metrics: Arc<SiteMetrics>,
     next: AtomicUsize,
 }
@@ -66,12 +72,16 @@ impl Live {
     /// their health, and the counters of a site.
     pub fn build(config: Config, old: Option<&Live>) -> Result<Live, Vec<Diagnostic>> {
         let mut faults = Vec::new();
+        let rules = waf::load_all(&config, old.map(|old| &old.rules))?;
+        let logs = logs(&config, old).map_err(|fault| vec![fault])?;
         let mut live = Live {
             sites: Vec::new(),
             exact: HashMap::new(),
             wildcards: Vec::new(),
             rest: None,
             guard: guard_limits(&config),
+            rules,
+            logs: Arc::new(logs),
             config: config.clone(),
         };
         for site_config in &config.sites {
@@ -107,6 +117,7 @@ impl Live {
                 upstreams,
                 step_up_open: site_config.step_up.iter().flat_map(step_up_open).collect(),
                 trust: site_config.trust.as_ref().map(|trust| SiteTrust::new(trust, site_config)),
+                waf: wards(site_config, &live.rules, before),
                 metrics: before.map(|s| Arc::clone(&s.metrics)).unwrap_or_default(),
                 next: AtomicUsize::new(0),
                 config: site_config.clone(),
@@ -162,6 +173,38 @@ impl Site {
     pub fn is_step_up_open(&self, method: &str, path: &str) -> bool {
         self.step_up_open.iter().any(|pattern| pattern.matches(method, path))
     }
+}
+
+fn wards(
+    config: &SiteConfig,
+    rules: &BTreeMap<String, Arc<Rules>>,
+    before: Option<&Arc<Site>>,
+) -> Vec<Arc<Ward>> {
+    let ward = |wanted: &WafConfig| {
+        let rules = rules.get(&wanted.rules)?;
+        let old =
+            before.and_then(|site| site.waf.iter().find(|ward| ward.config.rules == wanted.rules));
+        Some(match old.filter(|w| w.config == *wanted && Arc::ptr_eq(&w.rules, rules)) {
+            Some(same) => Arc::clone(same),
+            None => Arc::new(Ward::new(wanted, rules, old.map(Arc::as_ref))),
+        })
+    };
+    config.waf.iter().filter_map(ward).collect()
+}
+
+fn logs(config: &Config, old: Option<&Live>) -> Result<Logs, Diagnostic> {
+    let old = old.map(|old| &old.logs);
+    let open = |field: &str, path: &Option<PathBuf>, kept: Option<&Arc<LogFile>>| {
+        let Some(path) = path else { return Ok(None) };
+        match kept.filter(|log| log.path == *path) {
+            Some(log) => Ok(Some(Arc::clone(log))),
+            None => LogFile::open(field, path).map(|log| Some(Arc::new(log))),
+        }
+    };
+    Ok(Logs {
+        matches: open("waf_log", &config.waf_log, old.and_then(|logs| logs.matches.as_ref()))?,
+        audit: open("waf_audit", &config.waf_audit, old.and_then(|logs| logs.audit.as_ref()))?,
+    })
 }
 
 fn step_up_open(config: &crate::config::StepUpConfig) -> Vec<Pattern> {

@@ -22,6 +22,8 @@ pub mod code {
     pub const ISOLATED: &str = "isolated";
     pub const BLOCKED: &str = "blocked";
     pub const REVOKED: &str = "credential-revoked";
+    pub const WAF_BLOCKED: &str = "waf-blocked";
+    pub const WAF_UNINSPECTED: &str = "waf-uninspected";
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,6 +194,16 @@ fn sentence(code: &str, language: Language) -> &'static str {
             "This key or session is no longer accepted. Please sign in again or get a new key.",
             "이 키 또는 세션은 더 이상 사용할 수 없습니다. 다시 로그인하거나 새 키를 발급받아 주세요.",
             "このキーまたはセッションは使用できなくなりました。再度ログインするか、新しいキーを取得してください。",
+        ],
+        code::WAF_BLOCKED => [
+            "The request was blocked. If you think this is a mistake, please contact the operator with the reference.",
+            "요청이 차단되었습니다. 잘못된 차단이라고 생각되면 참조 번호로 운영자에게 문의해 주세요.",
+            "リクエストはブロックされました。誤りと思われる場合は、参照番号を添えて運営者にお問い合わせください。",
+        ],
+        code::WAF_UNINSPECTED => [
+            "The request could not be checked completely and was not passed on. Please contact the operator with the reference.",
+            "요청을 완전히 검사할 수 없어 전달하지 않았습니다. 참조 번호로 운영자에게 문의해 주세요.",
+            "リクエストを完全に検査できないため、転送しませんでした。参照番号を添えて運営者にお問い合わせください。",
         ],
         code if code.starts_with("trust-") => trust_sentence(code),
         _ => [

@@ -5,6 +5,7 @@ use super::shared::{Shared, now};
 use super::tap::Tap;
 use super::trusted::Standing;
 use crate::evidence::{Enforced, Exchange, ExchangeError, RequestHead};
+use crate::waf::{Inspection, Logs};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -92,6 +93,9 @@ pub struct OpenExchange {
     pub cut_off: bool,
     /// What it goes on under, where the site asks for decisions.
     pub standing: Option<Standing>,
+    /// Its way through the site's rules.
+    pub inspection: Option<Inspection>,
+    pub logs: Arc<Logs>,
 }
 
 impl OpenExchange {
@@ -108,6 +112,8 @@ impl OpenExchange {
             complete: false,
             cut_off: false,
             standing: None,
+            inspection: None,
+            logs: Arc::default(),
         }
     }
 
@@ -136,6 +142,14 @@ impl OpenExchange {
         self.complete = true;
     }
 
+    /// The rules have seen all they will see of it.
+    pub fn inspected(&mut self) {
+        if let Some(inspection) = self.inspection.take() {
+            let outcome = inspection.finish(&self.exchange.request, &self.logs);
+            self.exchange.waf = Some(outcome);
+        }
+    }
+
     pub fn enforced(&mut self, enforced: Enforced) {
         self.exchange.enforced = Some(enforced);
     }
@@ -147,6 +161,7 @@ impl OpenExchange {
 
 impl Drop for OpenExchange {
     fn drop(&mut self) {
+        self.inspected();
         let mut exchange = std::mem::take(&mut self.exchange);
         exchange.finished = now();
         if let Some(tap) = self.request_tap.take() {

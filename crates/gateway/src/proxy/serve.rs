@@ -5,6 +5,7 @@ use super::body::{ReplyBody, ReplyStream, RequestBody, RequestStream, StreamWatc
 use super::forward::{self, Via};
 use super::guard::Conversation;
 use super::head::{is_host, split_port};
+use super::inspected::{self, Stopped, Unanswered};
 use super::live::{Live, Site};
 use super::problem::{Problem, code};
 use super::record::{OpenExchange, RequestTap};
@@ -19,7 +20,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -165,6 +166,7 @@ async fn answer(peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Re
         headers: parts.headers,
     };
     let mut open = OpenExchange::new(Arc::clone(shared), Arc::clone(&site), head, began);
+    open.logs = Arc::clone(&live.logs);
 
     let body = match gate::pass(shared, &live, &mut open, incoming).await {
         Ok(body) => body,
@@ -176,13 +178,33 @@ async fn answer(peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Re
             return *response;
         }
     };
+    let body = match inspected::request(peer, &live, &mut open, &asked, body).await {
+        Ok(body) => body,
+        Err(Stopped::Answer(mut response)) => {
+            if peer.conversation.is_some() && !open.exchange.request.method.is_safe() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            return *response;
+        }
+        Err(Stopped::Client(error)) => return fail(peer, &live, open, Failure::Client(error)),
+    };
     let trusted_max = open.standing.as_ref().and_then(Standing::request_bytes_max);
+    let ahead = match &body {
+        gate::Passed::Begun(ahead, _) if !ahead.is_empty() => Some(ahead.clone()),
+        _ => None,
+    };
     let body = match body {
         gate::Passed::Unread(incoming) if incoming.is_end_stream() => RequestBody::Empty,
-        gate::Passed::Unread(mut incoming) => {
+        gate::Passed::Begun(ahead, incoming) if ahead.is_empty() && incoming.is_end_stream() => {
+            RequestBody::Empty
+        }
+        gate::Passed::Unread(incoming) | gate::Passed::Begun(_, incoming) => {
+            let mut incoming = incoming;
             // A body of known length is on its way: one write upstream instead of two. One without
             // may be a conversation, where the client waits for us.
-            let first = if open.exchange.request.headers.contains_key(CONTENT_LENGTH) {
+            let first = if let Some(ahead) = ahead {
+                Some(Some(Ok(Frame::data(ahead))))
+            } else if open.exchange.request.headers.contains_key(CONTENT_LENGTH) {
                 Some(incoming.frame().await)
             } else {
                 None
@@ -217,12 +239,13 @@ async fn answer(peer: &Arc<Peer>, mut request: Request<Incoming>) -> Response<Re
     if let Some(upgrade) = upgrade
         && response.status() == StatusCode::SWITCHING_PROTOCOLS
     {
+        open.inspected();
         return tunnel::accept(peer, open, response, upgrade, &live);
     }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return fail(peer, &live, open, Failure::Broken("it switched protocols unasked".into()));
     }
-    pass_back(peer, &live, open, response, lease)
+    pass_back(peer, &live, open, response, lease).await
 }
 
 /// The host asked for, with its port; from `Host` or `:authority`, which must agree.
@@ -503,7 +526,7 @@ fn over_limit(live: &Live, open: &OpenExchange) -> bool {
 }
 
 /// The upstream's response on its way to the client.
-fn pass_back(
+async fn pass_back(
     peer: &Arc<Peer>,
     live: &Live,
     mut open: OpenExchange,
@@ -511,7 +534,7 @@ fn pass_back(
     lease: Lease,
 ) -> Response<ReplyBody> {
     let limits = &live.config.limits;
-    let (mut parts, incoming) = response.into_parts();
+    let (mut parts, mut incoming) = response.into_parts();
     parts.version = Version::HTTP_11;
     forward::clean_response(&mut parts.headers);
     let has_body = !incoming.is_end_stream();
@@ -523,9 +546,24 @@ fn pass_back(
         }
         return *response;
     }
+    let ahead = match inspected::response(peer, live, &mut open, &parts, &mut incoming).await {
+        Ok(ahead) => ahead,
+        Err(Unanswered::Blocked(stop)) => {
+            let mut response = inspected::answer(peer, live, &mut open, stop);
+            if peer.conversation.is_some() && open.request_tap.is_some() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            return *response;
+        }
+        Err(Unanswered::Broken(detail)) => {
+            return fail(peer, live, open, Failure::Broken(detail));
+        }
+        Err(Unanswered::Timeout) => return fail(peer, live, open, Failure::Timeout),
+    };
+    open.inspected();
     open.exchange.status = Some(parts.status.as_u16());
     open.exchange.response_headers = parts.headers.clone();
-    if incoming.is_end_stream() {
+    if ahead.as_ref().is_none_or(bytes::Bytes::is_empty) && incoming.is_end_stream() {
         open.complete = true;
         lease.give_back();
         return Response::from_parts(parts, ReplyBody::full(bytes::Bytes::new()));
@@ -538,6 +576,7 @@ fn pass_back(
     let last = open.deadline(limits.total_ms);
     let stream = ReplyStream {
         incoming,
+        ahead,
         bytes_max: open.standing.as_ref().and_then(Standing::response_bytes_max),
         open,
         lease: Some(lease),

@@ -5,6 +5,7 @@ use crate::enforce::{Enforcer, RequestKeys};
 use crate::evidence::{self, Exchange, Keys, Recorder, RequestHead, SessionBook};
 use crate::metrics::Metrics;
 use crate::trust::Asker;
+use crate::waf;
 use schema::{Restrictions, Timestamp};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -51,6 +52,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub evidence: Evidence,
     pub contact: Contact,
+    pub waf: waf::Common,
     /// There when there is a server to ask.
     pub trust: Option<Arc<Asker>>,
 }
@@ -70,6 +72,7 @@ impl Shared {
             metrics: Arc::new(Metrics::default()),
             evidence,
             contact: Contact::default(),
+            waf: waf::Common::default(),
             trust,
         }
     }

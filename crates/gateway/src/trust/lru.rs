@@ -54,18 +54,17 @@ impl<V> Lru<V> {
         self.slot(place)?.value.as_mut()
     }
 
-    pub fn insert(&mut self, key: Key, value: V) {
+    /// Adds or replaces; returns what had to go for lack of room.
+    pub fn insert(&mut self, key: Key, value: V) -> Option<V> {
         if let Some(place) = self.places.get(&key).copied() {
             if let Some(slot) = self.slot(place) {
                 slot.value = Some(value);
             }
             self.unlink(place);
             self.link(place);
-            return;
+            return None;
         }
-        if self.places.len() >= self.max {
-            self.forget(self.oldest);
-        }
+        let gone = if self.places.len() >= self.max { self.pop() } else { None };
         let slot = Slot { key, value: Some(value), newer: NONE, older: NONE };
         let place = match self.free.pop() {
             Some(place) => {
@@ -75,13 +74,19 @@ impl<V> Lru<V> {
                 place
             }
             None => {
-                let Ok(place) = u32::try_from(self.slots.len()) else { return };
+                let Ok(place) = u32::try_from(self.slots.len()) else { return gone };
                 self.slots.push(slot);
                 place
             }
         };
         self.places.insert(key, place);
         self.link(place);
+        gone
+    }
+
+    /// Forgets what was used least recently.
+    pub fn pop(&mut self) -> Option<V> {
+        self.forget(self.oldest)
     }
 
     pub fn remove(&mut self, key: &Key) {
@@ -102,13 +107,14 @@ impl<V> Lru<V> {
         gone.len()
     }
 
-    fn forget(&mut self, place: u32) {
+    fn forget(&mut self, place: u32) -> Option<V> {
         self.unlink(place);
-        let Some(slot) = self.slot(place) else { return };
-        slot.value = None;
+        let slot = self.slot(place)?;
+        let value = slot.value.take();
         let key = slot.key;
         self.places.remove(&key);
         self.free.push(place);
+        value
     }
 
     fn unlink(&mut self, place: u32) {

@@ -15,3 +15,4 @@ mod reload;
 mod smuggling;
 mod traffic;
 mod trust;
+mod waf;

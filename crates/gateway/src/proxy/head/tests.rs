@@ -110,3 +110,26 @@ fn a_head_split_anywhere_reads_the_same() {
         assert_eq!(scanner.scan(head, &LIMITS), Ok(Some(head.len() - 3)), "cut at {cut}");
     }
 }
+
+#[test]
+fn every_character_that_passes_is_one_that_hyper_takes() {
+    for byte in 0x21u8..0x7f {
+        if byte == b'#' {
+            continue;
+        }
+        for (target, odd) in [
+            (vec![b'/', byte], byte != b'?' && is_odd(byte, false)),
+            (vec![b'/', b'?', byte], is_odd(byte, true)),
+        ] {
+            let shown = String::from_utf8_lossy(&target).into_owned();
+            let taken = http::uri::PathAndQuery::try_from(target.as_slice()).is_ok();
+            assert_eq!(taken, !odd, "{shown}");
+            let mut encoded = Vec::new();
+            encode_target(&target, &mut encoded);
+            assert!(http::uri::PathAndQuery::try_from(encoded.as_slice()).is_ok(), "{shown}");
+        }
+    }
+    let mut encoded = Vec::new();
+    encode_target(b"/a<`\"?q=<script>\"`", &mut encoded);
+    assert_eq!(encoded, b"/a%3C%60\"?q=%3Cscript%3E%22`");
+}

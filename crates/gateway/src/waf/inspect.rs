@@ -1,0 +1,461 @@
+//! One request and its response on their way through a site's rule sets.
+
+use super::log::{About, LogFile, write_matches};
+use super::outcome::{Outcome, SetOutcome, limit_code};
+use super::ward::{Plan, Ward};
+use super::{Common, Held, INLINE_BYTES_MAX};
+use crate::config::{FailMode, Stage};
+use crate::evidence::RequestHead;
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use seclang::{Connection, Interrupt, Limit, ResponseHead, Transaction};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// A request as it is shown to the rules.
+pub struct Seen<'a> {
+    pub head: &'a RequestHead,
+    /// Path and query, as sent.
+    pub target: &'a str,
+    /// As asked for, port included.
+    pub host: &'a HeaderValue,
+    pub local: SocketAddr,
+}
+
+/// Why an exchange goes no further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The rules say so.
+    Rules(Interrupt),
+    /// Not all of it could be inspected, and the site lets nothing through then.
+    Uninspected(Gap),
+}
+
+/// What was not inspected, for a reason of ours. Codes are permanent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// The request body is longer than what is inspected.
+    RequestBody,
+    /// The response body is.
+    ResponseBody,
+    /// There is no room for more bodies (`limits.waf_bytes_max`).
+    Memory,
+    /// The response's content encoding is unknown or broken.
+    Encoding,
+    /// The engine's own limits.
+    Work,
+}
+
+impl Gap {
+    pub fn code(self) -> &'static str {
+        match self {
+            Gap::RequestBody => "request-body",
+            Gap::ResponseBody => "response-body",
+            Gap::Memory => "memory",
+            Gap::Encoding => "encoding",
+            Gap::Work => "work",
+        }
+    }
+
+    pub fn status(self) -> StatusCode {
+        match self {
+            Gap::RequestBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Gap::Memory => StatusCode::SERVICE_UNAVAILABLE,
+            Gap::ResponseBody | Gap::Encoding | Gap::Work => StatusCode::FORBIDDEN,
+        }
+    }
+}
+
+/// Files that outcomes are written to, besides the event.
+#[derive(Debug, Clone, Default)]
+pub struct Logs {
+    /// Lines of what matched, as it was sent.
+    pub matches: Option<Arc<LogFile>>,
+    /// ModSecurity's audit log, protected.
+    pub audit: Option<Arc<LogFile>>,
+}
+
+/// Runs an exchange through its rule sets, phase by phase, and ends in an [`Outcome`].
+pub struct Inspection {
+    pub id: Uuid,
+    runs: Vec<Run>,
+    held: Vec<Held>,
+    blocked: Option<usize>,
+    server: SocketAddr,
+}
+
+/// One rule set's part in it.
+struct Run {
+    ward: Arc<Ward>,
+    plan: Arc<Plan>,
+    enforced: bool,
+    transaction: Transaction,
+    took: Duration,
+    gaps: Vec<Gap>,
+    refused: bool,
+}
+
+impl Inspection {
+    /// `None`: no rule set of the site looks at this request.
+    pub fn begin(common: &Common, wards: &[Arc<Ward>], seen: &Seen<'_>) -> Option<Inspection> {
+        let mut wards = wards
+            .iter()
+            .map(|ward| (ward, ward.plan(seen.head)))
+            .filter(|(_, plan)| plan.stage != Stage::Off)
+            .peekable();
+        wards.peek()?;
+        let id = common.new_id(seen.head.received);
+        let mut text = Uuid::encode_buffer();
+        let unique_id = &*id.hyphenated().encode_lower(&mut text);
+        let headers = headers(&seen.head.headers, Some(seen.host));
+        let runs = wards.map(|(ward, plan)| Run::begin(ward, plan, seen, &headers, unique_id));
+        let runs = runs.collect();
+        Some(Inspection { id, runs, held: Vec::new(), blocked: None, server: seen.local })
+    }
+
+    /// Phase 1.
+    pub fn request_headers(&mut self) -> Option<Stop> {
+        for run in &mut self.runs {
+            run.timed(|transaction| {
+                transaction.request_headers();
+            });
+        }
+        self.stopped()
+    }
+
+    /// How much of the request body is wanted; 0: nothing.
+    pub fn request_bytes_wanted(&self) -> usize {
+        self.runs.iter().map(Run::request_bytes_wanted).max().unwrap_or(0)
+    }
+
+    /// Phase 2. `body` is its beginning; `ended`: it is all of it.
+    pub async fn request_body(
+        &mut self,
+        common: &Common,
+        body: Bytes,
+        ended: bool,
+    ) -> Option<Stop> {
+        let length = body.len();
+        let act = move |run: &mut Run| {
+            let part = body.get(..run.request_bytes_wanted()).unwrap_or(&body);
+            let is_wanted = run.transaction.wants_request_body();
+            let complete = !is_wanted || ended && part.len() == body.len();
+            if !complete {
+                run.gaps.push(Gap::RequestBody);
+            }
+            run.timed(|transaction| {
+                transaction.request_body(part, complete);
+            });
+        };
+        self.each(common, length, act).await
+    }
+
+    /// Phase 3.
+    pub fn response_headers(&mut self, status: StatusCode, response: &HeaderMap) -> Option<Stop> {
+        let headers = headers(response, None);
+        let head =
+            ResponseHead { status: status.as_u16(), protocol: b"HTTP/1.1", headers: &headers };
+        for run in &mut self.runs {
+            run.timed(|transaction| {
+                transaction.response_headers(&head);
+            });
+        }
+        self.stopped()
+    }
+
+    /// How much of the response body is wanted; 0: nothing. To be asked after phase 3.
+    pub fn response_bytes_wanted(&self) -> usize {
+        self.runs.iter().map(Run::response_bytes_wanted).max().unwrap_or(0)
+    }
+
+    /// Phase 4. `body` is decoded; `ended`: it is all of it.
+    pub async fn response_body(
+        &mut self,
+        common: &Common,
+        body: Bytes,
+        ended: bool,
+    ) -> Option<Stop> {
+        let length = body.len();
+        let act = move |run: &mut Run| {
+            let wanted = run.response_bytes_wanted();
+            let part = body.get(..wanted).unwrap_or(&body);
+            let complete = wanted == 0 || ended && part.len() == body.len();
+            if !complete {
+                run.gaps.push(Gap::ResponseBody);
+            }
+            run.timed(|transaction| {
+                transaction.response_body(part, complete);
+            });
+        };
+        self.each(common, length, act).await
+    }
+
+    /// Takes room for a body that is about to be read.
+    pub fn hold(&mut self, common: &Common, bytes: usize, max: usize) -> bool {
+        let held = common.hold(bytes, max);
+        let has_room = held.is_some();
+        self.held.extend(held);
+        has_room
+    }
+
+    /// Something is not inspected.
+    pub fn gap(&mut self, gap: Gap) -> Option<Stop> {
+        for run in &mut self.runs {
+            run.gaps.push(gap);
+        }
+        self.stopped()
+    }
+
+    /// Phase 5, and what came of it all.
+    pub fn finish(self, seen: &RequestHead, logs: &Logs) -> Outcome {
+        let (id, blocked) = (self.id, self.blocked);
+        let mut sets = Vec::with_capacity(self.runs.len());
+        for (i, run) in self.runs.into_iter().enumerate() {
+            let outcome = run.finish(blocked == Some(i));
+            if let Some(log) = &logs.matches {
+                let about = About {
+                    client: &seen.client_ip.to_string(),
+                    host: &seen.host,
+                    uri: &seen.path,
+                    unique_id: &id.to_string(),
+                    time_ms: seen.received,
+                };
+                write_matches(log, &about, &outcome.matches);
+            }
+            sets.push(outcome);
+        }
+        Outcome { id, blocked, sets, server: self.server, audit: logs.audit.clone() }
+    }
+
+    /// Runs a phase over a body: here when it is short, else where it holds up nobody.
+    async fn each(
+        &mut self,
+        common: &Common,
+        bytes: usize,
+        act: impl Fn(&mut Run) + Send + 'static,
+    ) -> Option<Stop> {
+        if bytes <= INLINE_BYTES_MAX {
+            self.runs.iter_mut().for_each(act);
+            return self.stopped();
+        }
+        let is_closed = self.runs.iter().any(Run::is_closed);
+        // Never closed while there are inspections: the semaphore lives as long as the gateway.
+        let permit = Arc::clone(&common.offload).acquire_owned().await;
+        let mut runs = std::mem::take(&mut self.runs);
+        let work = tokio::task::spawn_blocking(move || {
+            runs.iter_mut().for_each(act);
+            drop(permit);
+            runs
+        });
+        match work.await {
+            Ok(runs) => {
+                self.runs = runs;
+                self.stopped()
+            }
+            Err(error) => {
+                tracing::error!(%error, "an inspection ended by a panic");
+                is_closed.then_some(Stop::Uninspected(Gap::Work))
+            }
+        }
+    }
+
+    /// Whether anything said so far ends the exchange.
+    fn stopped(&mut self) -> Option<Stop> {
+        for (i, run) in self.runs.iter_mut().enumerate().filter(|(_, run)| run.enforced) {
+            if let Some(interruption) = run.transaction.interruption() {
+                self.blocked = Some(i);
+                return Some(Stop::Rules(interruption.deed.clone()));
+            }
+            if let Some(gap) = run.open_gap().filter(|_| run.is_closed()) {
+                run.refused = true;
+                self.blocked = Some(i);
+                return Some(Stop::Uninspected(gap));
+            }
+        }
+        None
+    }
+}
+
+impl Run {
+    fn begin(
+        ward: &Arc<Ward>,
+        plan: &Arc<Plan>,
+        seen: &Seen<'_>,
+        headers: &[(&[u8], &[u8])],
+        unique_id: &str,
+    ) -> Run {
+        let began = Instant::now();
+        let head = seen.head;
+        let enforced = match plan.stage {
+            Stage::Enforce => true,
+            Stage::Canary => ward.config.is_canary(head.client_ip),
+            Stage::Shadow | Stage::Off => false,
+        };
+        let connection = Connection {
+            client: head.client_ip,
+            client_port: head.client_port,
+            server: seen.local.ip(),
+            server_port: seen.local.port(),
+            unique_id,
+            time_ms: head.received,
+            // A gateway serves many places: its rules see UTC.
+            utc_offset_secs: 0,
+        };
+        let request = seclang::RequestHead {
+            method: head.method.as_str().as_bytes(),
+            target: seen.target.as_bytes(),
+            protocol: protocol(head.version),
+            headers,
+        };
+        let memory = Arc::clone(&ward.memory) as Arc<dyn seclang::Memory>;
+        let mut transaction = ward.rules.engine.begin(&connection, &request, memory);
+        transaction.apply(plan.overrides(enforced));
+        for without in ward.exceptions(head) {
+            transaction.leave_out(without);
+        }
+        Run {
+            ward: Arc::clone(ward),
+            plan: Arc::clone(plan),
+            enforced,
+            transaction,
+            took: began.elapsed(),
+            gaps: Vec::new(),
+            refused: false,
+        }
+    }
+
+    fn timed(&mut self, act: impl FnOnce(&mut Transaction)) {
+        let began = Instant::now();
+        act(&mut self.transaction);
+        self.took += began.elapsed();
+    }
+
+    fn request_bytes_wanted(&self) -> usize {
+        if !self.transaction.wants_request_body() {
+            return 0;
+        }
+        let limit = usize::try_from(self.transaction.request_body_limit()).unwrap_or(usize::MAX);
+        limit.min(self.plan.body_bytes_max)
+    }
+
+    fn response_bytes_wanted(&self) -> usize {
+        if !self.transaction.wants_response_body() {
+            return 0;
+        }
+        let limit = usize::try_from(self.transaction.response_body_limit()).unwrap_or(usize::MAX);
+        limit.min(self.plan.body_bytes_max)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.enforced && self.plan.fail == FailMode::Closed
+    }
+
+    fn open_gap(&self) -> Option<Gap> {
+        let of_engine = |limit: &Limit| match limit {
+            Limit::RequestBody | Limit::RequestBodyNoFiles => Some(Gap::RequestBody),
+            Limit::ResponseBody => Some(Gap::ResponseBody),
+            Limit::Arguments | Limit::Variables | Limit::Work => Some(Gap::Work),
+            // All rules ran; only the list of them is not complete.
+            Limit::Matches => None,
+        };
+        let engine = self.transaction.limits().iter().find_map(of_engine);
+        self.gaps.first().copied().or(engine)
+    }
+
+    fn finish(self, is_blocked: bool) -> SetOutcome {
+        let number = |name: &str| {
+            std::str::from_utf8(self.transaction.tx(name)?).ok()?.trim().parse::<i64>().ok()
+        };
+        let inbound_score = number("blocking_inbound_anomaly_score");
+        let outbound_score = number("blocking_outbound_anomaly_score");
+        let inbound_threshold = number("inbound_anomaly_score_threshold");
+        let outbound_threshold = number("outbound_anomaly_score_threshold");
+        let began = Instant::now();
+        let verdict = self.transaction.finish();
+        let took = self.took + began.elapsed();
+        let decided = verdict.interruption.or(verdict.would).map(|by| (by.rule, by.phase));
+        let mut limits: Vec<&'static str> = self.gaps.iter().map(|gap| gap.code()).collect();
+        limits.extend(verdict.limits.iter().map(|limit| limit_code(*limit)));
+        limits.sort_unstable();
+        limits.dedup();
+        let matches: Vec<_> = verdict.matches.into_iter().filter(|found| found.logged).collect();
+        if let Some(metrics) = self.ward.metrics.of(self.plan.stage) {
+            metrics.inspected.add(1);
+            metrics.matched.add(u64::from(!matches.is_empty()));
+            metrics.would_block.add(u64::from(decided.is_some() && !is_blocked));
+            metrics.blocked.add(u64::from(is_blocked));
+            metrics.limited.add(u64::from(!limits.is_empty()));
+            metrics.micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        }
+        SetOutcome {
+            rules: Arc::clone(&self.ward.rules),
+            stage: self.plan.stage,
+            enforced: self.enforced,
+            decided,
+            inbound_score,
+            outbound_score,
+            inbound_threshold,
+            outbound_threshold,
+            matches,
+            matches_dropped: verdict.matches_dropped,
+            limits,
+            refused: self.refused,
+            audited: verdict.audit,
+        }
+    }
+}
+
+/// As rules expect them: HTTP/2 says its host elsewhere.
+fn headers<'a>(headers: &'a HeaderMap, host: Option<&'a HeaderValue>) -> Vec<(&'a [u8], &'a [u8])> {
+    let mut out = Vec::with_capacity(headers.len() + 1);
+    if let Some(host) = host.filter(|_| !headers.contains_key(HOST)) {
+        out.push((&b"Host"[..], host.as_bytes()));
+    }
+    let line = |(name, value): (&'a HeaderName, &'a HeaderValue)| (shown(name), value.as_bytes());
+    out.extend(headers.iter().map(line));
+    out
+}
+
+/// A header's name as people and clients write it. Rules compare without case, but they show names in
+/// what they log, and tools that read that know the written form; hyper keeps lower case only.
+fn shown(name: &HeaderName) -> &[u8] {
+    let written = match name.as_str() {
+        "accept" => "Accept",
+        "accept-charset" => "Accept-Charset",
+        "accept-encoding" => "Accept-Encoding",
+        "accept-language" => "Accept-Language",
+        "authorization" => "Authorization",
+        "cache-control" => "Cache-Control",
+        "connection" => "Connection",
+        "content-encoding" => "Content-Encoding",
+        "content-length" => "Content-Length",
+        "content-type" => "Content-Type",
+        "cookie" => "Cookie",
+        "host" => "Host",
+        "if-none-match" => "If-None-Match",
+        "location" => "Location",
+        "origin" => "Origin",
+        "range" => "Range",
+        "referer" => "Referer",
+        "server" => "Server",
+        "set-cookie" => "Set-Cookie",
+        "transfer-encoding" => "Transfer-Encoding",
+        "user-agent" => "User-Agent",
+        "x-forwarded-for" => "X-Forwarded-For",
+        other => other,
+    };
+    written.as_bytes()
+}
+
+fn protocol(version: Version) -> &'static [u8] {
+    match version {
+        Version::HTTP_09 => b"HTTP/0.9",
+        Version::HTTP_10 => b"HTTP/1.0",
+        Version::HTTP_2 => b"HTTP/2.0",
+        Version::HTTP_3 => b"HTTP/3.0",
+        _ => b"HTTP/1.1",
+    }
+}
