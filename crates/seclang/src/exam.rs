@@ -161,11 +161,8 @@ pub fn run(
         if let Some(over) = replaced {
             outcome.excused = Some(over.reason.clone());
         }
-        let redirect = if stage.input.follow_redirect {
-            Redirect::To(location.take())
-        } else {
-            Redirect::No
-        };
+        let redirect =
+            if stage.input.follow_redirect { Redirect::To(location.take()) } else { Redirect::No };
         let answer = match build(&stage.input, redirect) {
             Ok(bytes) => target.send(&stage.input, &bytes),
             Err(error) => Err(NoAnswer::Broken(error)),
@@ -184,4 +181,3 @@ pub fn run(
     }
     Ok(outcome)
 }
-

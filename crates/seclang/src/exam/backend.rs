@@ -144,7 +144,8 @@ fn is_escaped_well(path: &[u8]) -> bool {
 }
 
 fn is_field(name: &str, value: &str) -> bool {
-    let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    let is_name =
+        name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
     !name.is_empty() && is_name && !value.bytes().any(|b| (b < b' ' && b != b'\t') || b == 127)
 }
 
@@ -163,8 +164,23 @@ fn canonical(name: &str) -> String {
 /// The types that Go's server guesses (the WHATWG's MIME sniffing), as far as text and what rules ask for go.
 fn sniff(body: &[u8]) -> &'static str {
     const TAGS: [&[u8]; 17] = [
-        b"<!DOCTYPE HTML", b"<HTML", b"<HEAD", b"<SCRIPT", b"<IFRAME", b"<H1", b"<DIV", b"<FONT",
-        b"<TABLE", b"<A", b"<STYLE", b"<TITLE", b"<B", b"<BODY", b"<BR", b"<P", b"<!--",
+        b"<!DOCTYPE HTML",
+        b"<HTML",
+        b"<HEAD",
+        b"<SCRIPT",
+        b"<IFRAME",
+        b"<H1",
+        b"<DIV",
+        b"<FONT",
+        b"<TABLE",
+        b"<A",
+        b"<STYLE",
+        b"<TITLE",
+        b"<B",
+        b"<BODY",
+        b"<BR",
+        b"<P",
+        b"<!--",
     ];
     const MAGIC: [(&[u8], &str); 9] = [
         (b"%PDF-", "application/pdf"),

@@ -291,7 +291,11 @@ impl RawOutput {
             status: status.into_iter().filter(|status| *status != 0).collect(),
             expect_ids: log.expect_ids,
             no_expect_ids: log.no_expect_ids,
-            match_regexes: log.match_regex.into_iter().chain(self.log_contains.map(quoted)).collect(),
+            match_regexes: log
+                .match_regex
+                .into_iter()
+                .chain(self.log_contains.map(quoted))
+                .collect(),
             no_match_regexes: log
                 .no_match_regex
                 .into_iter()

@@ -10,8 +10,7 @@ mod tables;
 mod token;
 
 use fold::Folded;
-use tables::Tables;
-use token::{Dialect, Token, kind};
+use token::{Dialect, Source, Token, kind};
 
 /// Tokens in a fingerprint.
 pub const FINGERPRINT_MAX: usize = 5;
@@ -27,7 +26,7 @@ impl Fingerprint {
     /// A token that no two databases read alike makes a fingerprint of its own.
     const EVIL: Self = Self { kinds: [kind::EVIL, 0, 0, 0, 0], len: 1 };
 
-    fn of(tokens: &[Token<'_>]) -> Self {
+    fn of(tokens: &[Token]) -> Self {
         if tokens.iter().any(|token| token.kind == kind::EVIL) {
             return Self::EVIL;
         }
@@ -46,8 +45,8 @@ impl Fingerprint {
 
 /// The fingerprint of `value`, if it is an injection.
 pub fn sqli(value: &[u8]) -> Option<Fingerprint> {
-    let tables = tables::get();
-    let try_as = |quote, dialect| Reading::new(tables, value, quote, dialect);
+    let source = Source { tables: tables::get(), value };
+    let try_as = |quote, dialect| Reading::new(source, quote, dialect);
     let try_both = |quote| {
         let ansi = try_as(quote, Dialect::Ansi);
         ansi.injection().or_else(|| {
@@ -70,35 +69,29 @@ pub fn sqli(value: &[u8]) -> Option<Fingerprint> {
 
 /// One way to read a value.
 struct Reading<'a> {
-    tables: &'static Tables,
-    value: &'a [u8],
-    folded: Folded<'a>,
+    source: Source<'a>,
+    folded: Folded,
     fingerprint: Fingerprint,
 }
 
 impl<'a> Reading<'a> {
-    fn new(
-        tables: &'static Tables,
-        value: &'a [u8],
-        quote: Option<u8>,
-        dialect: Dialect,
-    ) -> Self {
-        let mut folded = fold::fold(tables, value, quote, dialect);
+    fn new(source: Source<'a>, quote: Option<u8>, dialect: Dialect) -> Self {
+        let mut folded = fold::fold(source, quote, dialect);
         // PHP and MySQL let an unclosed backtick at the very end start a comment.
         if let [_, _, .., last] = folded.tokens_mut()
             && last.kind == kind::BAREWORD
             && last.open == b'`'
             && last.close == 0
-            && last.text.is_empty()
+            && last.len() == 0
         {
             last.kind = kind::COMMENT;
         }
         let fingerprint = Fingerprint::of(folded.tokens());
-        Self { tables, value, folded, fingerprint }
+        Self { source, folded, fingerprint }
     }
 
     fn injection(&self) -> Option<Fingerprint> {
-        let known = self.tables.is_fingerprint(self.fingerprint.as_bytes());
+        let known = self.source.tables.is_fingerprint(self.fingerprint.as_bytes());
         (known && !self.is_harmless()).then_some(self.fingerprint)
     }
 
@@ -107,7 +100,7 @@ impl<'a> Reading<'a> {
         let kinds = self.fingerprint.as_bytes();
         // Microsoft's audit log leaves out statements with this word in them.
         if let [_, .., kind::COMMENT] = kinds
-            && memchr::memmem::find(self.value, b"sp_password").is_some()
+            && memchr::memmem::find(self.source.value, b"sp_password").is_some()
         {
             return false;
         }
@@ -122,33 +115,37 @@ impl<'a> Reading<'a> {
                 b"s&n" | b"n&1" | b"1&1" | b"1&v" | b"1&s" => self.folded.read == 3,
                 _ => {
                     second.kind == kind::KEYWORD
-                        && !(second.text.len() >= 5
-                            && second.text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"INTO")))
+                        && !(second.len() >= 5
+                            && self
+                                .source
+                                .text(second)
+                                .get(..4)
+                                .is_some_and(|head| head.eq_ignore_ascii_case(b"INTO")))
                 }
             },
             _ => false,
         }
     }
 
-    fn is_harmless_pair(&self, first: &Token<'_>, second: &Token<'_>) -> bool {
+    fn is_harmless_pair(&self, first: &Token, second: &Token) -> bool {
         if second.kind == kind::UNION {
             return self.folded.read == 2;
         }
-        match (first.kind, second.kind, second.first()) {
+        match (first.kind, second.kind, self.source.first(second)) {
             (_, _, b'#') => true,
             (kind::BAREWORD, kind::COMMENT, starts) => starts != b'/',
             (kind::NUMBER, kind::COMMENT, b'/') => false,
             (kind::NUMBER, kind::COMMENT, _) => {
                 // `12-ab--` may be base64; `12--` is not. What was folded is no number at all.
-                let at = |index| self.value.get(index).copied().unwrap_or(0);
-                let after = first.text.len();
+                let at = |index| self.source.value.get(index).copied().unwrap_or(0);
+                let after = first.len();
                 self.folded.read <= 2
                     && !matches!(
                         (at(after), at(after + 1)),
                         (0..=b' ' | 0x80.., _) | (b'/', b'*') | (b'-', b'-')
                     )
             }
-            (_, _, b'-') => second.text.len() > 2,
+            (_, _, b'-') => second.len() > 2,
             _ => false,
         }
     }

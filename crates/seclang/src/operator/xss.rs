@@ -17,9 +17,9 @@ pub fn is_xss(value: &[u8]) -> bool {
     memchr2(b'<', b'=', value).is_some()
         && (memchr(b'<', value).is_some() && runs(value, State::Text)
             || runs(value, State::BeforeName)
-            || [b'\'', b'"', b'`'].into_iter().any(|quote| {
-                memchr(quote, value).is_some() && runs(value, State::InQuotes(quote))
-            }))
+            || [b'\'', b'"', b'`']
+                .into_iter()
+                .any(|quote| memchr(quote, value).is_some() && runs(value, State::InQuotes(quote))))
 }
 
 fn runs(value: &[u8], start: State) -> bool {

@@ -2,8 +2,7 @@
 //! that injections have few fingerprints.
 
 use super::FINGERPRINT_MAX;
-use super::tables::Tables;
-use super::token::{Dialect, Reader, Token, kind};
+use super::token::{Dialect, Reader, Source, Token, kind};
 
 /// Tokens in work: one more than a fingerprint has tells what the last of them is.
 const TOKENS_MAX: usize = FINGERPRINT_MAX + 3;
@@ -24,38 +23,33 @@ const FUNCTIONS_AND_NAMES: [&str; 11] = [
 ];
 
 /// What is left of a value.
-pub struct Folded<'a> {
-    tokens: [Token<'a>; TOKENS_MAX],
+pub struct Folded {
+    tokens: [Token; TOKENS_MAX],
     len: usize,
     /// Tokens read before folding; reading stops when the fingerprint is full.
     pub read: usize,
     pub dialects_differ: bool,
 }
 
-impl<'a> Folded<'a> {
-    pub fn tokens(&self) -> &[Token<'a>] {
+impl Folded {
+    pub fn tokens(&self) -> &[Token] {
         self.tokens.get(..self.len).unwrap_or_default()
     }
 
-    pub fn tokens_mut(&mut self) -> &mut [Token<'a>] {
+    pub fn tokens_mut(&mut self) -> &mut [Token] {
         self.tokens.get_mut(..self.len).unwrap_or_default()
     }
 }
 
-pub fn fold<'a>(
-    tables: &'static Tables,
-    value: &'a [u8],
-    quote: Option<u8>,
-    dialect: Dialect,
-) -> Folded<'a> {
+pub fn fold(source: Source<'_>, quote: Option<u8>, dialect: Dialect) -> Folded {
     let mut folder = Folder {
-        tables,
-        reader: Reader::new(tables, value, quote, dialect),
+        source,
+        reader: Reader::new(source, quote, dialect),
         more: true,
         tokens: [Token::default(); TOKENS_MAX],
         end: 0,
         left: 0,
-        comment: None,
+        comment: Token::default(),
     };
     let len = folder.run();
     Folded {
@@ -67,17 +61,17 @@ pub fn fold<'a>(
 }
 
 struct Folder<'a> {
-    tables: &'static Tables,
+    source: Source<'a>,
     reader: Reader<'a>,
     /// The value may have more tokens.
     more: bool,
-    tokens: [Token<'a>; TOKENS_MAX],
+    tokens: [Token; TOKENS_MAX],
     /// Where the next token goes.
     end: usize,
     /// Tokens before this one are folded, as far as is known.
     left: usize,
-    /// The comment that was read last, if no other token came after it.
-    comment: Option<Token<'a>>,
+    /// The comment that was read last, if no other token came after it; kind 0 if one did.
+    comment: Token,
 }
 
 /// What a look at some tokens says.
@@ -90,21 +84,23 @@ enum Step {
     Evil,
 }
 
-impl<'a> Folder<'a> {
+impl Folder<'_> {
     /// How many tokens are left.
     fn run(&mut self) -> usize {
-        let Some(first) = self.first() else {
+        let first = self.first();
+        if first.kind == 0 {
             return 0;
-        };
+        }
         self.put(0, first);
         self.end = 1;
         loop {
             if self.end >= FINGERPRINT_MAX && self.is_short_sum() {
-                let next = self.token(FINGERPRINT_MAX);
                 if self.end > FINGERPRINT_MAX {
-                    self.put(1, next);
+                    self.copy(FINGERPRINT_MAX, 1);
+                    self.end = 2;
+                } else {
+                    self.end = 1;
                 }
-                self.end = if self.end > FINGERPRINT_MAX { 2 } else { 1 };
                 self.left = 0;
             }
             if !self.more || self.left >= FINGERPRINT_MAX {
@@ -114,7 +110,7 @@ impl<'a> Folder<'a> {
                 self.left = self.end;
                 continue;
             }
-            match self.fold_two(self.token(self.left), self.token(self.left + 1)) {
+            match self.fold_two() {
                 Step::Again => continue,
                 Step::Keep => {}
                 Step::Evil => return self.left + 2,
@@ -123,39 +119,30 @@ impl<'a> Folder<'a> {
                 self.left = self.end;
                 continue;
             }
-            let (a, b) = (self.token(self.left), self.token(self.left + 1));
-            if !self.fold_three(a, b, self.token(self.left + 2)) {
+            if !self.fold_three() {
                 self.left += 1;
             }
         }
-        if self.end < FINGERPRINT_MAX
-            && let Some(comment) = self.comment
-        {
-            self.put(self.end, comment);
+        if self.end < FINGERPRINT_MAX && self.comment.kind != 0 {
+            self.put(self.end, self.comment);
             self.end += 1;
         }
         self.end.min(FINGERPRINT_MAX)
     }
 
     /// The first token that matters: comments, parentheses, types and signs before it do not.
-    fn first(&mut self) -> Option<Token<'a>> {
+    fn first(&mut self) -> Token {
         loop {
-            let token = self.reader.next()?;
+            let token = self.reader.next();
             let skipped = matches!(token.kind, kind::COMMENT | b'(' | kind::SQL_TYPE);
-            if !skipped && !is_sign(&token) {
-                return Some(token);
+            if !skipped && !self.is_sign(&token) {
+                return token;
             }
         }
     }
 
-    fn token(&self, at: usize) -> Token<'a> {
-        self.tokens.get(at).copied().unwrap_or_default()
-    }
-
-    fn put(&mut self, at: usize, token: Token<'a>) {
-        if let Some(place) = self.tokens.get_mut(at) {
-            *place = token;
-        }
+    fn kind(&self, at: usize) -> u8 {
+        self.tokens.get(at).map_or(0, |token| token.kind)
     }
 
     fn set_kind(&mut self, at: usize, kind: u8) {
@@ -164,14 +151,44 @@ impl<'a> Folder<'a> {
         }
     }
 
+    fn text(&self, at: usize) -> &[u8] {
+        self.tokens.get(at).map_or(&[], |token| self.source.text(token))
+    }
+
+    fn is(&self, at: usize, word: &str) -> bool {
+        self.tokens.get(at).is_some_and(|token| self.source.is(token, word))
+    }
+
+    fn put(&mut self, at: usize, token: Token) {
+        if let Some(place) = self.tokens.get_mut(at) {
+            *place = token;
+        }
+    }
+
+    fn copy(&mut self, from: usize, to: usize) {
+        self.put(to, self.tokens.get(from).copied().unwrap_or_default());
+    }
+
+    /// An operator before one value.
+    fn is_sign(&self, token: &Token) -> bool {
+        token.kind == kind::OPERATOR
+            && (matches!(self.source.text(token), b"+" | b"-" | b"!" | b"~" | b"!!")
+                || self.source.is(token, "NOT"))
+    }
+
+    fn is_sign_at(&self, at: usize) -> bool {
+        self.tokens.get(at).is_some_and(|token| self.is_sign(token))
+    }
+
     /// Reads on until there are `wanted` tokens from `left` on, if that can be.
     fn has(&mut self, wanted: usize) -> bool {
         while self.more && self.end <= FINGERPRINT_MAX && self.end < self.left + wanted {
-            match self.reader.next() {
-                None => self.more = false,
-                Some(token) if token.kind == kind::COMMENT => self.comment = Some(token),
-                Some(token) => {
-                    self.comment = None;
+            let token = self.reader.next();
+            match token.kind {
+                0 => self.more = false,
+                kind::COMMENT => self.comment = token,
+                _ => {
+                    self.comment.kind = 0;
                     self.put(self.end, token);
                     self.end += 1;
                 }
@@ -197,9 +214,9 @@ impl<'a> Folder<'a> {
     /// `1+(2)`, `a=(1)`, `1),(2` and `a)+(b` say no more than their first token.
     fn is_short_sum(&self) -> bool {
         use kind::{BAREWORD, NUMBER, OPERATOR};
-        let [a, b, c, d, e, ..] = self.tokens.map(|token| token.kind);
+        let [a, b, c, d, e, ..] = &self.tokens;
         matches!(
-            [a, b, c, d, e],
+            [a.kind, b.kind, c.kind, d.kind, e.kind],
             [NUMBER, OPERATOR | b',', b'(', NUMBER, b')']
                 | [BAREWORD, OPERATOR, b'(', BAREWORD | NUMBER, b')']
                 | [NUMBER, b')', b',', b'(', NUMBER]
@@ -207,40 +224,48 @@ impl<'a> Folder<'a> {
         )
     }
 
-    fn fold_two(&mut self, a: Token<'a>, b: Token<'a>) -> Step {
+    fn fold_two(&mut self) -> Step {
         let left = self.left;
-        match (a.kind, b.kind) {
+        let kinds = (self.kind(left), self.kind(left + 1));
+        match kinds {
             (kind::STRING, kind::STRING) | (b';', b';') => {
                 self.end -= 1;
                 return Step::Again;
             }
-            (kind::OPERATOR | kind::LOGIC, _) if is_sign(&b) || b.kind == kind::SQL_TYPE => {
+            (kind::OPERATOR | kind::LOGIC, kind::SQL_TYPE) => return self.drop_last(1),
+            (kind::OPERATOR | kind::LOGIC, kind::OPERATOR) if self.is_sign_at(left + 1) => {
                 return self.drop_last(1);
             }
-            (b'(', _) if is_sign(&b) => return self.drop_one_and_step_back(),
+            (b'(', kind::OPERATOR) if self.is_sign_at(left + 1) => {
+                return self.drop_one_and_step_back();
+            }
             _ => {}
         }
-        if let Some(phrase) = self.phrase(&a, &b) {
-            self.put(left, phrase);
+        if may_be_phrase(kinds) && self.merge() {
             return self.drop_one_and_step_back();
         }
-        match (a.kind, b.kind) {
+        match kinds {
             // After a statement, `IF` is no function but starts one of SQL Server's.
-            (b';', kind::FUNCTION) if b.text.get(..2).is_some_and(|head| head.eq_ignore_ascii_case(b"IF")) => {
+            (b';', kind::FUNCTION)
+                if self
+                    .text(left + 1)
+                    .get(..2)
+                    .is_some_and(|head| head.eq_ignore_ascii_case(b"IF")) =>
+            {
                 self.set_kind(left + 1, kind::TSQL);
                 Step::Again
             }
             (kind::BAREWORD | kind::VARIABLE, b'(')
-                if FUNCTIONS_AND_NAMES.iter().any(|name| a.is(name)) =>
+                if FUNCTIONS_AND_NAMES.iter().any(|name| self.is(left, name)) =>
             {
                 self.set_kind(left, kind::FUNCTION);
                 Step::Again
             }
-            (kind::KEYWORD, after) if a.is("IN") || a.is("NOT IN") => {
+            (kind::KEYWORD, after) if self.is(left, "IN") || self.is(left, "NOT IN") => {
                 self.set_kind(left, if after == b'(' { kind::OPERATOR } else { kind::BAREWORD });
                 Step::Again
             }
-            (kind::OPERATOR, after) if a.is("LIKE") || a.is("NOT LIKE") => {
+            (kind::OPERATOR, after) if self.is(left, "LIKE") || self.is(left, "NOT LIKE") => {
                 if after == b'(' {
                     self.set_kind(left, kind::FUNCTION);
                 }
@@ -256,29 +281,34 @@ impl<'a> Folder<'a> {
                 | kind::VARIABLE
                 | kind::STRING,
             ) => {
-                self.put(left, b);
+                self.copy(left + 1, left);
                 self.drop_last(1)
             }
             (kind::COLLATE, kind::BAREWORD) => {
                 // The names of collations are many, but all have this in them.
-                if b.text.iter().take_while(|byte| **byte != 0).any(|byte| *byte == b'_') {
+                if self
+                    .text(left + 1)
+                    .iter()
+                    .take_while(|byte| **byte != 0)
+                    .any(|byte| *byte == b'_')
+                {
                     self.set_kind(left + 1, kind::SQL_TYPE);
                     self.left = 0;
                 }
                 Step::Keep
             }
-            (b'\\', _) if is_arithmetic(&b) => {
+            (b'\\', kind::OPERATOR) if is_arithmetic(self.text(left + 1)) => {
                 // SQL Server reads `\%1` as `0%1`,
                 self.set_kind(left, kind::NUMBER);
                 self.drop_last(0)
             }
             (b'\\', _) => {
                 // and `\1` as `1`.
-                self.put(left, b);
+                self.copy(left + 1, left);
                 self.drop_last(1)
             }
             (b'(', b'(') | (b')', b')') => self.drop_last(1),
-            (b'{', kind::BAREWORD) if b.text.is_empty() => {
+            (b'{', kind::BAREWORD) if self.text(left + 1).is_empty() => {
                 // ``{``.x}`` is a riddle of MySQL.
                 self.set_kind(left + 1, kind::EVIL);
                 Step::Evil
@@ -290,33 +320,23 @@ impl<'a> Folder<'a> {
         }
     }
 
-    /// Two words that are one phrase.
-    fn phrase(&self, a: &Token<'a>, b: &Token<'a>) -> Option<Token<'a>> {
-        let is_word = |token: &Token<'_>| {
-            matches!(
-                token.kind,
-                kind::KEYWORD
-                    | kind::BAREWORD
-                    | kind::OPERATOR
-                    | kind::UNION
-                    | kind::FUNCTION
-                    | kind::EXPRESSION
-                    | kind::TSQL
-                    | kind::SQL_TYPE
-            )
-        };
-        if !is_word(a) || !(is_word(b) || b.kind == kind::LOGIC) {
-            return None;
+    /// The two tokens become one, if they are a phrase.
+    fn merge(&mut self) -> bool {
+        let found = self.source.tables.phrase(self.text(self.left), self.text(self.left + 1));
+        if let Some((index, phrase)) = found
+            && let Some(token) = self.tokens.get_mut(self.left)
+        {
+            *token = token.as_phrase(index, phrase);
+            return true;
         }
-        let found = self.tables.phrase(a.text, b.text)?;
-        Some(Token { kind: found.kind, text: found.text, ..*a })
+        false
     }
 
     /// Whether the tokens changed.
-    fn fold_three(&mut self, a: Token<'a>, b: Token<'a>, c: Token<'a>) -> bool {
+    fn fold_three(&mut self) -> bool {
         use kind::{BAREWORD, EXPRESSION, FUNCTION, GROUP, NUMBER, OPERATOR, STRING, VARIABLE};
         let left = self.left;
-        match (a.kind, b.kind, c.kind) {
+        match (self.kind(left), self.kind(left + 1), self.kind(left + 2)) {
             (NUMBER | BAREWORD, OPERATOR, NUMBER | BAREWORD)
             | (VARIABLE, OPERATOR, VARIABLE | NUMBER | BAREWORD)
             | (kind::LOGIC, _, kind::LOGIC)
@@ -331,30 +351,34 @@ impl<'a> Folder<'a> {
             (OPERATOR, between, OPERATOR) if between != b'(' => {
                 self.drop_last(2);
             }
-            (BAREWORD | NUMBER | VARIABLE | STRING, OPERATOR, kind::SQL_TYPE) if b.text == b"::" => {
+            (BAREWORD | NUMBER | VARIABLE | STRING, OPERATOR, kind::SQL_TYPE)
+                if self.text(left + 1) == b"::" =>
+            {
                 self.drop_last(2);
             }
-            (EXPRESSION | GROUP | b',', _, b'(')
+            (EXPRESSION | GROUP | b',', OPERATOR, b'(')
             | (
                 kind::KEYWORD | EXPRESSION | GROUP,
-                _,
+                OPERATOR,
                 NUMBER | BAREWORD | VARIABLE | STRING | FUNCTION,
             )
-            | (b',', _, FUNCTION)
-                if is_sign(&b) =>
+            | (b',', OPERATOR, FUNCTION)
+                if self.is_sign_at(left + 1) =>
             {
-                self.put(left + 1, c);
+                self.copy(left + 2, left + 1);
                 self.drop_last(1);
             }
-            (b',', _, NUMBER | BAREWORD | VARIABLE | STRING) if is_sign(&b) => {
-                self.put(left + 1, c);
+            (b',', OPERATOR, NUMBER | BAREWORD | VARIABLE | STRING)
+                if self.is_sign_at(left + 1) =>
+            {
+                self.copy(left + 2, left + 1);
                 self.drop_last(3);
             }
             (EXPRESSION, b'.', BAREWORD) => {
-                self.put(left + 1, c);
+                self.copy(left + 2, left + 1);
                 self.drop_last(1);
             }
-            (FUNCTION, b'(', after) if after != b')' && a.is("USER") => {
+            (FUNCTION, b'(', after) if after != b')' && self.is(left, "USER") => {
                 // A function without arguments: with one, it is just a name.
                 self.set_kind(left, BAREWORD);
                 return false;
@@ -365,12 +389,24 @@ impl<'a> Folder<'a> {
     }
 }
 
-/// An operator before one value.
-fn is_sign(token: &Token<'_>) -> bool {
-    token.kind == kind::OPERATOR
-        && (matches!(token.text, b"+" | b"-" | b"!" | b"~" | b"!!") || token.is("NOT"))
+/// Whether tokens of these kinds may be one phrase.
+fn may_be_phrase((a, b): (u8, u8)) -> bool {
+    let is_word = |kind| {
+        matches!(
+            kind,
+            kind::KEYWORD
+                | kind::BAREWORD
+                | kind::OPERATOR
+                | kind::UNION
+                | kind::FUNCTION
+                | kind::EXPRESSION
+                | kind::TSQL
+                | kind::SQL_TYPE
+        )
+    };
+    is_word(a) && (is_word(b) || b == kind::LOGIC)
 }
 
-fn is_arithmetic(token: &Token<'_>) -> bool {
-    token.kind == kind::OPERATOR && matches!(token.text, b"*" | b"/" | b"-" | b"+" | b"%")
+fn is_arithmetic(operator: &[u8]) -> bool {
+    matches!(operator, b"*" | b"/" | b"-" | b"+" | b"%")
 }

@@ -11,6 +11,8 @@ const FINGERPRINTS: &str = include_str!("fingerprints.txt");
 const WORD_SLOTS: usize = 4096;
 /// Slots for the fingerprints, half of them empty.
 const FINGERPRINT_SLOTS: usize = 16384;
+/// For what finds no slot before the end.
+const SPARE_SLOTS: usize = 64;
 
 /// The tables are read when first asked for.
 pub fn get() -> &'static Tables {
@@ -46,13 +48,13 @@ impl Tables {
             .map(|(kind, text)| Word {
                 text: text.as_bytes(),
                 kind: kind.bytes().next().unwrap_or_default(),
-                key: Key::of(&[text.as_bytes()]),
+                key: Key::of(text.as_bytes()),
             })
             .collect();
         let mut tables = Self {
             words: Vec::new(),
-            word_slots: vec![0; WORD_SLOTS].into(),
-            fingerprint_slots: vec![0; FINGERPRINT_SLOTS].into(),
+            word_slots: vec![0; WORD_SLOTS + SPARE_SLOTS].into(),
+            fingerprint_slots: vec![0; FINGERPRINT_SLOTS + SPARE_SLOTS].into(),
             lengths: [0; 256],
             phrase_heads: [0; 256],
         };
@@ -77,21 +79,39 @@ impl Tables {
         if !has_length(&self.lengths, text) {
             return None;
         }
-        self.find(&Key::of(&[text]))
+        self.find(&Key::of(text)).map(|(_, word)| word)
     }
 
-    /// The phrase that `head`, a space and `tail` are, in any case.
-    pub fn phrase(&self, head: &[u8], tail: &[u8]) -> Option<&Word> {
-        if !has_length(&self.phrase_heads, head) || head.len() + 1 + tail.len() > TEXT_MAX {
+    /// The text of word number `index`.
+    pub fn word_text(&self, index: usize) -> &[u8] {
+        self.words.get(index).map_or(&[], |word| word.text)
+    }
+
+    /// The phrase that `head`, a space and `tail` are, in any case, and its number.
+    pub fn phrase(&self, head: &[u8], tail: &[u8]) -> Option<(usize, &Word)> {
+        if !has_length(&self.phrase_heads, head) {
             return None;
         }
-        self.find(&Key::of(&[head, b" ", tail]))
+        let len = head.len() + 1 + tail.len();
+        let mut bytes = [0u8; TEXT_MAX];
+        let (first, rest) = bytes.split_at_mut_checked(head.len())?;
+        let (space, rest) = rest.split_first_mut()?;
+        first.copy_from_slice(head);
+        *space = b' ';
+        rest.get_mut(..tail.len())?.copy_from_slice(tail);
+        self.find(&Key::of(bytes.get(..len)?))
     }
 
-    fn find(&self, key: &Key) -> Option<&Word> {
-        probe(&self.word_slots, key.slot())
-            .filter_map(|number| self.words.get(usize::from(number).wrapping_sub(1)))
-            .find(|word| word.key == *key)
+    fn find(&self, key: &Key) -> Option<(usize, &Word)> {
+        let mut slot = key.slot();
+        loop {
+            let index = usize::from(*self.word_slots.get(slot)?).checked_sub(1)?;
+            let word = self.words.get(index)?;
+            if word.key == *key {
+                return Some((index, word));
+            }
+            slot += 1;
+        }
     }
 
     /// Whether an injection has this fingerprint, in any case.
@@ -100,7 +120,8 @@ impl Tables {
             return false;
         }
         let packed = pack(kinds);
-        probe(&self.fingerprint_slots, fingerprint_slot(packed)).any(|known| known == packed)
+        let from = self.fingerprint_slots.get(fingerprint_slot(packed)..).unwrap_or_default();
+        from.iter().take_while(|known| **known != 0).any(|known| *known == packed)
     }
 }
 
@@ -122,17 +143,10 @@ fn has_length(lengths: &[u32; 256], text: &[u8]) -> bool {
 
 /// Puts `one` into the first empty slot from `slot` on.
 fn place<T: Copy + Default + PartialEq>(slots: &mut [T], slot: usize, one: T) {
-    let (before, after) = slots.split_at_mut(slot);
-    let mut around = after.iter_mut().chain(before);
-    if let Some(empty) = around.find(|held| **held == T::default()) {
+    let mut from = slots.iter_mut().skip(slot);
+    if let Some(empty) = from.find(|held| **held == T::default()) {
         *empty = one;
     }
-}
-
-/// What is in the slots from `slot` on, up to the first empty one.
-fn probe<T: Copy + Default + PartialEq>(slots: &[T], slot: usize) -> impl Iterator<Item = T> {
-    let (before, after) = slots.split_at_checked(slot).unwrap_or_default();
-    after.iter().chain(before).copied().take_while(|held| *held != T::default())
 }
 
 /// A text of up to [`TEXT_MAX`] bytes in capitals, its length in the last byte.
@@ -140,21 +154,19 @@ fn probe<T: Copy + Default + PartialEq>(slots: &[T], slot: usize) -> impl Iterat
 struct Key([u64; 4]);
 
 impl Key {
-    fn of(parts: &[&[u8]]) -> Self {
-        let mut bytes = [0u8; TEXT_MAX + 1];
-        let mut len = 0;
-        for part in parts {
-            if let Some(place) = bytes.get_mut(len..).and_then(|rest| rest.get_mut(..part.len())) {
-                place.copy_from_slice(part);
-            }
-            len += part.len();
-        }
+    fn of(text: &[u8]) -> Self {
         let mut words = [0u64; 4];
-        for (word, chunk) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
-            *word = to_capitals(u64::from_le_bytes(*chunk));
+        let (chunks, tail) = text.as_chunks::<8>();
+        let mut places = words.iter_mut();
+        for (chunk, place) in chunks.iter().zip(places.by_ref()) {
+            *place = to_capitals(u64::from_le_bytes(*chunk));
+        }
+        if let Some(place) = places.next() {
+            let tail = tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            *place = to_capitals(tail);
         }
         let [a, b, c, d] = words;
-        Self([a, b, c, d | (len as u64) << 56])
+        Self([a, b, c, d | (text.len() as u64) << 56])
     }
 
     fn slot(&self) -> usize {

@@ -1,6 +1,6 @@
 //! The tokens of SQL, as the databases together would read them.
 
-use super::tables::Tables;
+use super::tables::{Tables, Word};
 use memchr::{memchr, memmem};
 
 /// Bytes of a token that are looked at.
@@ -35,33 +35,73 @@ pub enum Dialect {
     MySql,
 }
 
+/// Small enough to travel in registers; [`Source`] has its text.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Token<'a> {
+pub struct Token {
+    /// Where the text is in the value or, for what was merged, among the tables' words.
+    start: usize,
+    len: u8,
+    is_phrase: bool,
     /// 0: no token.
     pub kind: u8,
     /// The quote that a string began with; 0 if it began before the value.
     pub open: u8,
     /// The quote that a string ended with; 0 if the value ended first.
     pub close: u8,
-    /// At most [`TEXT_MAX`] bytes, of the value or, for what was merged, of a phrase in the tables.
-    pub text: &'a [u8],
 }
 
-impl Token<'_> {
-    /// The first byte of the text; 0 where there is none.
-    pub fn first(&self) -> u8 {
-        self.text.first().copied().unwrap_or(0)
+impl Token {
+    /// Of what is longer, only [`TEXT_MAX`] bytes are looked at.
+    fn new(kind: u8, start: usize, len: usize) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "at most `TEXT_MAX`")]
+        let len = len.min(TEXT_MAX) as u8;
+        Self { start, len, kind, ..Self::default() }
     }
 
-    pub fn is(&self, word: &str) -> bool {
-        self.text.eq_ignore_ascii_case(word.as_bytes())
+    /// The token as the tables' word number `index`.
+    pub fn as_phrase(self, index: usize, phrase: &Word) -> Self {
+        Self { is_phrase: true, ..Self::new(phrase.kind, index, phrase.text.len()) }
+            .quoted(self.open, self.close)
+    }
+
+    fn quoted(self, open: u8, close: u8) -> Self {
+        Self { open, close, ..self }
+    }
+
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+}
+
+/// Where the texts of tokens are.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    pub tables: &'static Tables,
+    pub value: &'a [u8],
+}
+
+impl<'a> Source<'a> {
+    /// At most [`TEXT_MAX`] bytes.
+    pub fn text(&self, token: &Token) -> &'a [u8] {
+        if token.is_phrase {
+            return self.tables.word_text(token.start);
+        }
+        self.value.get(token.start..token.start + token.len()).unwrap_or_default()
+    }
+
+    /// The first byte of the text; 0 where there is none.
+    pub fn first(&self, token: &Token) -> u8 {
+        self.text(token).first().copied().unwrap_or(0)
+    }
+
+    pub fn is(&self, token: &Token, word: &str) -> bool {
+        token.len() == word.len() && self.text(token).eq_ignore_ascii_case(word.as_bytes())
     }
 }
 
 /// Reads the tokens of a value, from its start.
 pub struct Reader<'a> {
-    tables: &'static Tables,
-    value: &'a [u8],
+    pub source: Source<'a>,
     at: usize,
     /// The value starts within this quote.
     quote: Option<u8>,
@@ -75,25 +115,25 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(
-        tables: &'static Tables,
-        value: &'a [u8],
-        quote: Option<u8>,
-        dialect: Dialect,
-    ) -> Self {
-        Self { tables, value, at: 0, quote, dialect, word_end: 0, read: 0, dialects_differ: false }
+    pub fn new(source: Source<'a>, quote: Option<u8>, dialect: Dialect) -> Self {
+        Self { source, at: 0, quote, dialect, word_end: 0, read: 0, dialects_differ: false }
     }
 
-    pub fn next(&mut self) -> Option<Token<'a>> {
-        if let Some(quote) = self.quote.take().filter(|_| !self.value.is_empty()) {
+    /// The next token; one of kind 0 at the end.
+    pub fn next(&mut self) -> Token {
+        if let Some(quote) = self.quote.take() {
             self.read += 1;
-            return Some(self.string(0, quote, 0));
+            return self.string(0, quote, 0);
         }
-        let white = self.rest(self.at).iter().position(|byte| !is_white_start(*byte))?;
-        self.at += white;
-        let first = self.byte(self.at);
+        let first = loop {
+            match self.source.value.get(self.at) {
+                None => return Token::default(),
+                Some(byte) if is_white_start(*byte) => self.at += 1,
+                Some(byte) => break *byte,
+            }
+        };
         self.read += 1;
-        Some(match first {
+        match first {
             b'a'..=b'z' | b'A'..=b'Z' => match first | 0x20 {
                 b'b' => self.digits_in_quotes(|byte| matches!(byte, b'0' | b'1' | 0)),
                 b'x' => self.digits_in_quotes(|byte| byte.is_ascii_hexdigit() || byte == 0),
@@ -118,20 +158,20 @@ impl<'a> Reader<'a> {
             b'\\' => self.backslash(),
             b'?' | b']' => self.take(kind::UNKNOWN, 1),
             _ => self.word(),
-        })
+        }
     }
 
     /// 0 past the end.
     fn byte(&self, at: usize) -> u8 {
-        self.value.get(at).copied().unwrap_or(0)
+        self.source.value.get(at).copied().unwrap_or(0)
     }
 
     fn rest(&self, from: usize) -> &'a [u8] {
-        self.value.get(from..).unwrap_or_default()
+        self.source.value.get(from..).unwrap_or_default()
     }
 
     fn text(&self, from: usize, to: usize) -> &'a [u8] {
-        self.value.get(from..to.min(from + TEXT_MAX)).unwrap_or_default()
+        self.source.value.get(from..to.min(from + TEXT_MAX)).unwrap_or_default()
     }
 
     /// How many bytes from `from` on are `wanted`.
@@ -141,14 +181,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `len` bytes.
-    fn take(&mut self, kind: u8, len: usize) -> Token<'a> {
+    fn take(&mut self, kind: u8, len: usize) -> Token {
         let from = self.at;
         self.at = from + len;
-        Token { kind, text: self.text(from, self.at), ..Token::default() }
+        Token::new(kind, from, len)
     }
 
     /// A word of the tables, or a bare one. A keyword ends at a dot or backtick, as in `select.1`.
-    fn word(&mut self) -> Token<'a> {
+    fn word(&mut self) -> Token {
         let from = self.at;
         if from >= self.word_end {
             self.word_end = from + self.run(from, is_in_word);
@@ -156,27 +196,27 @@ impl<'a> Reader<'a> {
         let len = self.word_end - from;
         let text = self.text(from, self.word_end);
         for (at, _) in text.iter().enumerate().filter(|(_, byte)| matches!(**byte, b'.' | b'`')) {
-            let found = text.get(..at).and_then(|head| self.tables.word(head));
+            let found = text.get(..at).and_then(|head| self.source.tables.word(head));
             if let Some(word) = found.filter(|word| word.kind != kind::BAREWORD) {
                 return self.take(word.kind, at);
             }
         }
-        let found = if len <= TEXT_MAX { self.tables.word(text) } else { None };
+        let found = if len <= TEXT_MAX { self.source.tables.word(text) } else { None };
         self.take(found.map_or(kind::BAREWORD, |word| word.kind), len)
     }
 
     /// A string whose text starts at `from` and ends with a `quote` that is neither escaped nor doubled.
-    fn string(&mut self, from: usize, quote: u8, open: u8) -> Token<'a> {
+    fn string(&mut self, from: usize, quote: u8, open: u8) -> Token {
         let mut look = from;
         let (end, close) = loop {
             let Some(found) = memchr(quote, self.rest(look)) else {
-                break (self.value.len(), 0);
+                break (self.source.value.len(), 0);
             };
             let end = look + found;
-            let text = self.value.get(from..end).unwrap_or_default();
+            let text = self.source.value.get(from..end).unwrap_or_default();
             if text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1 {
                 look = end + 1;
-            } else if self.value.get(end + 1) == Some(&quote) {
+            } else if self.source.value.get(end + 1) == Some(&quote) {
                 look = end + 2;
             } else {
                 break (end, quote);
@@ -193,21 +233,21 @@ impl<'a> Reader<'a> {
         open: u8,
         close: u8,
         closing: usize,
-    ) -> Token<'a> {
-        self.at = if close == 0 { self.value.len() } else { end + closing };
-        Token { kind: kind::STRING, open, close, text: self.text(from, end) }
+    ) -> Token {
+        self.at = if close == 0 { self.source.value.len() } else { end + closing };
+        Token::new(kind::STRING, from, end - from).quoted(open, close)
     }
 
     /// A string that ends with `closing`, whatever is in it.
-    fn string_until(&mut self, from: usize, closing: &[u8], mark: u8) -> Token<'a> {
+    fn string_until(&mut self, from: usize, closing: &[u8], mark: u8) -> Token {
         match memmem::find(self.rest(from), closing) {
             Some(len) => self.finish_string(from, from + len, mark, mark, closing.len()),
-            None => self.finish_string(from, self.value.len(), mark, 0, 0),
+            None => self.finish_string(from, self.source.value.len(), mark, 0, 0),
         }
     }
 
     /// `b'01'`, `x'0f'`.
-    fn digits_in_quotes(&mut self, is_digit: fn(u8) -> bool) -> Token<'a> {
+    fn digits_in_quotes(&mut self, is_digit: fn(u8) -> bool) -> Token {
         if self.byte(self.at + 1) == b'\'' {
             let len = self.run(self.at + 2, is_digit);
             if self.byte(self.at + 2 + len) == b'\'' {
@@ -218,16 +258,16 @@ impl<'a> Reader<'a> {
     }
 
     /// `e'text'`, and `n'text'` of MySQL.
-    fn prefixed_string(&mut self) -> Token<'a> {
-        if self.byte(self.at + 1) == b'\'' && self.at + 2 < self.value.len() {
+    fn prefixed_string(&mut self) -> Token {
+        if self.byte(self.at + 1) == b'\'' && self.at + 2 < self.source.value.len() {
             self.string(self.at + 2, b'\'', b'\'')
         } else {
             self.word()
         }
     }
 
-    fn national_string(&mut self) -> Token<'a> {
-        if self.byte(self.at + 1) == b'\'' && self.at + 2 < self.value.len() {
+    fn national_string(&mut self) -> Token {
+        if self.byte(self.at + 1) == b'\'' && self.at + 2 < self.source.value.len() {
             self.prefixed_string()
         } else {
             self.oracle_string(1)
@@ -235,7 +275,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `q'[text]'`, and with one letter before it `nq'[text]'`.
-    fn oracle_string(&mut self, before: usize) -> Token<'a> {
+    fn oracle_string(&mut self, before: usize) -> Token {
         let at = self.at + before;
         let close = match self.byte(at + 2) {
             b'(' => b')',
@@ -255,7 +295,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `u&'text'`.
-    fn unicode_string(&mut self) -> Token<'a> {
+    fn unicode_string(&mut self) -> Token {
         if self.byte(self.at + 1) != b'&' || self.byte(self.at + 2) != b'\'' {
             return self.word();
         }
@@ -267,22 +307,22 @@ impl<'a> Reader<'a> {
     }
 
     /// A name in backticks, the first of them at `at`; a function's name calls the function.
-    fn tick(&mut self, at: usize) -> Token<'a> {
+    fn tick(&mut self, at: usize) -> Token {
         let mut token = self.string(at + 1, b'`', b'`');
-        let word = self.tables.word(token.text);
+        let word = self.source.tables.word(self.source.text(&token));
         let is_function = word.is_some_and(|word| word.kind == kind::FUNCTION);
         token.kind = if is_function { kind::FUNCTION } else { kind::BAREWORD };
         token
     }
 
     /// `[name]` of SQL Server.
-    fn bracket(&mut self) -> Token<'a> {
+    fn bracket(&mut self) -> Token {
         let rest = self.rest(self.at);
         self.take(kind::BAREWORD, memchr(b']', rest).map_or(rest.len(), |len| len + 1))
     }
 
     /// `@name`, `@@name`, and names in quotes.
-    fn variable(&mut self) -> Token<'a> {
+    fn variable(&mut self) -> Token {
         let at = self.at + if self.byte(self.at + 1) == b'@' { 2 } else { 1 };
         self.at = at;
         let mut token = match self.byte(at) {
@@ -294,7 +334,7 @@ impl<'a> Reader<'a> {
         token
     }
 
-    fn operator(&mut self) -> Token<'a> {
+    fn operator(&mut self) -> Token {
         match self.rest(self.at) {
             [b'<', b'=', b'>', ..] => self.take(kind::OPERATOR, 3),
             [b'&', b'&', ..] | [b'|', b'|', ..] => self.take(kind::LOGIC, 2),
@@ -310,7 +350,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `--` is a comment; not for MySQL, unless white space or the end follows.
-    fn dash(&mut self) -> Token<'a> {
+    fn dash(&mut self) -> Token {
         match self.rest(self.at) {
             [b'-', b'-'] => self.comment_to_line_end(),
             [b'-', b'-', after, ..] if is_white(*after) => self.comment_to_line_end(),
@@ -323,7 +363,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A comment for MySQL, an operator for others.
-    fn hash(&mut self) -> Token<'a> {
+    fn hash(&mut self) -> Token {
         self.dialects_differ = true;
         match self.dialect {
             Dialect::Ansi => self.take(kind::OPERATOR, 1),
@@ -331,17 +371,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn comment_to_line_end(&mut self) -> Token<'a> {
+    fn comment_to_line_end(&mut self) -> Token {
         let rest = self.rest(self.at);
         let len = memchr(b'\n', rest).unwrap_or(rest.len());
         let token = self.take(kind::COMMENT, len);
-        self.at = self.value.len().min(self.at + 1);
+        self.at = self.source.value.len().min(self.at + 1);
         token
     }
 
     /// A slash or `/* a comment */`. PostgreSQL nests comments and MySQL runs what is in `/*!`: evil.
-    fn slash(&mut self) -> Token<'a> {
-        let Some([b'/', b'*', inside @ ..]) = self.value.get(self.at..) else {
+    fn slash(&mut self) -> Token {
+        let Some([b'/', b'*', inside @ ..]) = self.source.value.get(self.at..) else {
             return self.take(kind::OPERATOR, 1);
         };
         let close = memmem::find(inside, b"*/");
@@ -353,7 +393,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `\N` is NULL for MySQL.
-    fn backslash(&mut self) -> Token<'a> {
+    fn backslash(&mut self) -> Token {
         if self.byte(self.at + 1) == b'N' {
             self.take(kind::NUMBER, 2)
         } else {
@@ -362,7 +402,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `$1,000.00`, or a string of PostgreSQL: `$$text$$`, `$tag$text$tag$`.
-    fn money(&mut self) -> Token<'a> {
+    fn money(&mut self) -> Token {
         let from = self.at;
         let digits = self.run(from + 1, |byte| matches!(byte, b'0'..=b'9' | b'.' | b',' | 0));
         match (digits, self.byte(from + 1)) {
@@ -373,13 +413,13 @@ impl<'a> Reader<'a> {
         }
         let letters = self.run(from + 1, |byte| byte.is_ascii_alphabetic() || byte == 0);
         let text = from + letters + 2;
-        match self.value.get(from..text) {
+        match self.source.value.get(from..text) {
             Some(tag @ [.., b'$']) if letters > 0 => self.string_until(text, tag, b'$'),
             _ => self.take(kind::BAREWORD, 1),
         }
     }
 
-    fn number(&mut self) -> Token<'a> {
+    fn number(&mut self) -> Token {
         let from = self.at;
         let digit = |byte: u8| byte.is_ascii_digit();
         let prefixed: Option<fn(u8) -> bool> = match self.rest(from) {

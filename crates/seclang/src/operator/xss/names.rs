@@ -95,9 +95,7 @@ pub fn is_dangerous_url(value: &[u8]) -> bool {
 pub fn is_dangerous_comment(text: &[u8]) -> bool {
     memchr::memchr(b'`', text).is_some()
         || text.len() > 3 && (starts_with(text, b"[if") || starts_with(text, b"xml"))
-        || text
-            .get(..6)
-            .is_some_and(|head| matches!(plain(head).as_slice(), b"IMPORT" | b"ENTITY"))
+        || text.get(..6).is_some_and(|head| matches!(plain(head).as_slice(), b"IMPORT" | b"ENTITY"))
 }
 
 fn starts_with(text: &[u8], small: &[u8]) -> bool {
