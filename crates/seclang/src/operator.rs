@@ -7,9 +7,11 @@ mod needs;
 mod number;
 mod pattern;
 mod pcre;
+pub mod sqli;
 mod validate;
 mod verify;
 mod words;
+pub mod xss;
 
 pub use pattern::Pattern;
 pub use words::Words;

@@ -30,19 +30,18 @@ pub fn sqli(value: &[u8], captures: Option<&mut Captures>) -> bool {
     if !may_be_sqli(value) {
         return false;
     }
-    let found = libinjectionrs::detect_sqli(value);
-    if !found.is_injection() {
+    let Some(fingerprint) = super::sqli::sqli(value) else {
         return false;
-    }
-    if let (Some(captures), Some(fingerprint)) = (captures, found.fingerprint) {
-        captures.push(fingerprint.as_str().as_bytes());
+    };
+    if let Some(captures) = captures {
+        captures.push(fingerprint.as_bytes());
     }
     true
 }
 
 /// Whether a browser might take `value` for a script. The value is caught.
 pub fn xss(value: &[u8], captures: Option<&mut Captures>) -> bool {
-    if !may_be_xss(value) || !libinjectionrs::detect_xss(value).is_injection() {
+    if !may_be_xss(value) || !super::xss::is_xss(value) {
         return false;
     }
     if let Some(captures) = captures {
