@@ -9,11 +9,13 @@ impl ByteSet {
 
     /// The bytes that occur in `value`.
     pub fn of(value: &[u8]) -> Self {
-        let mut set = Self::NONE;
+        let mut words = [0u64; 4];
         for byte in value {
-            set.insert(*byte);
+            if let Some(word) = words.get_mut(usize::from(byte >> 6)) {
+                *word |= 1 << (byte & 63);
+            }
         }
-        set
+        Self(words)
     }
 
     pub const fn with(mut self, byte: u8) -> Self {

@@ -11,7 +11,8 @@ use crate::rule::{Link, Phase, Rule, Step, Target};
 use crate::ruleset::RuleSet;
 use crate::transform::Transformation;
 use crate::variable::{Collection, Selector, XmlPath};
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::MatchKind;
+use aho_corasick::dfa::DFA;
 use std::collections::BTreeMap;
 
 /// A set of chains of transformations, by number.
@@ -84,7 +85,7 @@ pub struct PhasePlan {
     pub always: Bits,
     pub probes: Vec<Probe>,
     /// Finds the literals of all probes at once; `None` when there are none.
-    pub automaton: Option<AhoCorasick>,
+    pub automaton: Option<DFA>,
     /// By literal: the probes that ask for it.
     pub by_literal: Vec<Vec<u32>>,
     /// Probes that no literal tells: looked at for every value.
@@ -367,10 +368,10 @@ impl Plan {
         }
         if !literals.is_empty() {
             let (words, probes): (Vec<_>, Vec<_>) = literals.into_iter().unzip();
-            let built = AhoCorasick::builder()
+            let built = DFA::builder()
                 .ascii_case_insensitive(true)
                 .match_kind(MatchKind::Standard)
-                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .start_kind(aho_corasick::StartKind::Unanchored)
                 .build(&words);
             match built {
                 Ok(automaton) => {

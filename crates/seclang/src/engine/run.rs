@@ -11,7 +11,9 @@ use crate::rule::{
 };
 use crate::variable::{Collection, Selector};
 use crate::verdict::{Interrupt, Interruption, Limit, MATCHES_MAX, Match, VALUE_BYTES_MAX};
-use aho_corasick::AhoCorasick;
+use aho_corasick::Anchored;
+use aho_corasick::automaton::Automaton as _;
+use aho_corasick::dfa::DFA;
 use std::sync::Arc;
 
 /// How much one transaction may cost: each test of a value counts its bytes and [`TEST_COST`]. A request at
@@ -53,20 +55,29 @@ struct Scan {
 
 impl Scan {
     /// Notes each literal that `text` has, once.
-    fn look(&mut self, automaton: &AhoCorasick, text: &[u8], literals: usize) {
+    fn look(&mut self, automaton: &DFA, text: &[u8], literals: usize) {
         self.seen.resize(literals, 0);
         self.search += 1;
-        for (count, hit) in automaton.find_overlapping_iter(text).enumerate() {
+        let Ok(mut state) = automaton.start_state(Anchored::No) else { return };
+        let mut count = 0;
+        for byte in text {
+            state = automaton.next_state(Anchored::No, state, *byte);
+            if !automaton.is_special(state) || !automaton.is_match(state) {
+                continue;
+            }
+            for index in 0..automaton.match_len(state) {
+                count += 1;
+                let literal = automaton.match_pattern(state, index).as_u32();
+                if let Some(seen) = self.seen.get_mut(literal as usize)
+                    && *seen != self.search
+                {
+                    *seen = self.search;
+                    self.hits.push(literal);
+                }
+            }
             if count >= HITS_MAX {
                 self.overflowed = true;
                 return;
-            }
-            let literal = hit.pattern().as_u32();
-            if let Some(seen) = self.seen.get_mut(literal as usize)
-                && *seen != self.search
-            {
-                *seen = self.search;
-                self.hits.push(literal);
             }
         }
     }

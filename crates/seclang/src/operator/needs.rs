@@ -10,8 +10,9 @@ use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
 /// Literals of one pattern.
 pub const LITERALS_MAX: usize = 128;
-/// A literal is cut to this length: more makes it no rarer.
-pub const LITERAL_BYTES_MAX: usize = 12;
+/// A literal is cut to its rarest piece of this length: more makes it hardly rarer, and the automaton that
+/// looks for all of them large.
+pub const LITERAL_BYTES_MAX: usize = 6;
 /// A shorter literal is in too many values.
 pub const LITERAL_BYTES_MIN: usize = 2;
 /// Sets of bytes of one operator.
@@ -44,7 +45,7 @@ impl Operator {
             Self::Pm(words) => Needs {
                 min_len: words.words.iter().map(Vec::len).min().unwrap_or(0),
                 byte_sets: Vec::new(),
-                literals: Some(words.words.iter().map(|word| word.to_ascii_lowercase()).collect()),
+                literals: Some(pieces(&words.words)),
             },
             Self::Rx(pattern)
             | Self::RxGlobal(pattern)
@@ -81,6 +82,20 @@ impl Operator {
             | Self::UnconditionalMatch => Needs::default(),
         }
     }
+}
+
+/// The rarest piece of each word.
+fn pieces(words: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut pieces: Vec<Vec<u8>> = words
+        .iter()
+        .map(|word| {
+            let word = word.to_ascii_lowercase();
+            if word.len() > LITERAL_BYTES_MAX { window(&word, LITERAL_BYTES_MAX) } else { word }
+        })
+        .collect();
+    pieces.sort_unstable();
+    pieces.dedup();
+    pieces
 }
 
 fn of_text(text: &Text) -> Needs {
@@ -338,7 +353,7 @@ fn tidy(mut strings: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
     if strings.iter().any(|string| string.len() < LITERAL_BYTES_MIN) {
         return None;
     }
-    for length in [LITERAL_BYTES_MAX, 6, 4, 3, LITERAL_BYTES_MIN] {
+    for length in [LITERAL_BYTES_MAX, 4, 3, LITERAL_BYTES_MIN] {
         for string in strings.iter_mut().filter(|string| string.len() > length) {
             *string = window(string, length);
         }
