@@ -26,6 +26,8 @@ pub use bag::Bag;
 pub use engine::{Engine, Memory, NoMemory, Record, Transaction, VARS_MAX};
 pub use input::{Connection, RequestHead, ResponseHead};
 pub use load::{Files, load};
+pub use operator::sqli::{Fingerprint, sqli};
+pub use operator::xss::is_xss;
 pub use place::{Diagnostic, Place};
 pub use rule::{EngineMode, Phase, Severity};
 pub use ruleset::{RuleSet, Settings};
