@@ -30,6 +30,8 @@ pub use engine::{
 pub use explain::{Condition, Explanation, explain};
 pub use input::{Connection, RequestHead, ResponseHead};
 pub use load::{FILE_BYTES_MAX, Files, load};
+pub use operator::sqli::{Fingerprint, sqli};
+pub use operator::xss::is_xss;
 pub use place::{Diagnostic, Place};
 pub use rule::{EngineMode, Link, Phase, Piece, Rule, Severity, Text};
 pub use ruleset::{RuleSet, Settings};

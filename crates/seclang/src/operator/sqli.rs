@@ -27,12 +27,12 @@ impl Fingerprint {
     const EVIL: Self = Self { kinds: [kind::EVIL, 0, 0, 0, 0], len: 1 };
 
     fn of(tokens: &[Token]) -> Self {
-        if tokens.iter().any(|token| token.kind == kind::EVIL) {
+        if tokens.iter().any(|token| token.kind() == kind::EVIL) {
             return Self::EVIL;
         }
         let mut fingerprint = Self { kinds: [0; FINGERPRINT_MAX], len: 0 };
         for (place, token) in fingerprint.kinds.iter_mut().zip(tokens) {
-            *place = token.kind;
+            *place = token.kind();
             fingerprint.len += 1;
         }
         fingerprint
@@ -79,12 +79,12 @@ impl<'a> Reading<'a> {
         let mut folded = fold::fold(source, quote, dialect);
         // PHP and MySQL let an unclosed backtick at the very end start a comment.
         if let [_, _, .., last] = folded.tokens_mut()
-            && last.kind == kind::BAREWORD
-            && last.open == b'`'
-            && last.close == 0
+            && last.kind() == kind::BAREWORD
+            && last.open() == b'`'
+            && last.close() == 0
             && last.len() == 0
         {
-            last.kind = kind::COMMENT;
+            *last = last.with_kind(kind::COMMENT);
         }
         let fingerprint = Fingerprint::of(folded.tokens());
         Self { source, folded, fingerprint }
@@ -109,12 +109,13 @@ impl<'a> Reading<'a> {
             ([_, _, _], [first, second, third, ..]) => match kinds {
                 b"sos" | b"s&s" => {
                     // The end of one string and the start of another are: `…a' + 'b…`.
-                    let joins = first.open == 0 && third.close == 0 && first.close == third.open;
+                    let joins =
+                        first.open() == 0 && third.close() == 0 && first.close() == third.open();
                     !joins
                 }
                 b"s&n" | b"n&1" | b"1&1" | b"1&v" | b"1&s" => self.folded.read == 3,
                 _ => {
-                    second.kind == kind::KEYWORD
+                    second.kind() == kind::KEYWORD
                         && !(second.len() >= 5
                             && self
                                 .source
@@ -128,10 +129,10 @@ impl<'a> Reading<'a> {
     }
 
     fn is_harmless_pair(&self, first: &Token, second: &Token) -> bool {
-        if second.kind == kind::UNION {
+        if second.kind() == kind::UNION {
             return self.folded.read == 2;
         }
-        match (first.kind, second.kind, self.source.first(second)) {
+        match (first.kind(), second.kind(), second.first()) {
             (_, _, b'#') => true,
             (kind::BAREWORD, kind::COMMENT, starts) => starts != b'/',
             (kind::NUMBER, kind::COMMENT, b'/') => false,

@@ -88,7 +88,7 @@ impl Folder<'_> {
     /// How many tokens are left.
     fn run(&mut self) -> usize {
         let first = self.first();
-        if first.kind == 0 {
+        if first.kind() == 0 {
             return 0;
         }
         self.put(0, first);
@@ -123,7 +123,7 @@ impl Folder<'_> {
                 self.left += 1;
             }
         }
-        if self.end < FINGERPRINT_MAX && self.comment.kind != 0 {
+        if self.end < FINGERPRINT_MAX && self.comment.kind() != 0 {
             self.put(self.end, self.comment);
             self.end += 1;
         }
@@ -134,7 +134,7 @@ impl Folder<'_> {
     fn first(&mut self) -> Token {
         loop {
             let token = self.reader.next();
-            let skipped = matches!(token.kind, kind::COMMENT | b'(' | kind::SQL_TYPE);
+            let skipped = matches!(token.kind(), kind::COMMENT | b'(' | kind::SQL_TYPE);
             if !skipped && !self.is_sign(&token) {
                 return token;
             }
@@ -142,12 +142,12 @@ impl Folder<'_> {
     }
 
     fn kind(&self, at: usize) -> u8 {
-        self.tokens.get(at).map_or(0, |token| token.kind)
+        self.tokens.get(at).map_or(0, Token::kind)
     }
 
     fn set_kind(&mut self, at: usize, kind: u8) {
         if let Some(token) = self.tokens.get_mut(at) {
-            token.kind = kind;
+            *token = token.with_kind(kind);
         }
     }
 
@@ -171,24 +171,33 @@ impl Folder<'_> {
 
     /// An operator before one value.
     fn is_sign(&self, token: &Token) -> bool {
-        token.kind == kind::OPERATOR
-            && (matches!(self.source.text(token), b"+" | b"-" | b"!" | b"~" | b"!!")
-                || self.source.is(token, "NOT"))
+        token.kind() == kind::OPERATOR
+            && match token.len() {
+                1 => matches!(token.first(), b'+' | b'-' | b'!' | b'~'),
+                2 => self.source.text(token) == b"!!",
+                _ => self.source.is(token, "NOT"),
+            }
     }
 
     fn is_sign_at(&self, at: usize) -> bool {
         self.tokens.get(at).is_some_and(|token| self.is_sign(token))
     }
 
+    fn is_arithmetic_at(&self, at: usize) -> bool {
+        self.tokens.get(at).is_some_and(|token| {
+            token.len() == 1 && matches!(token.first(), b'*' | b'/' | b'-' | b'+' | b'%')
+        })
+    }
+
     /// Reads on until there are `wanted` tokens from `left` on, if that can be.
     fn has(&mut self, wanted: usize) -> bool {
         while self.more && self.end <= FINGERPRINT_MAX && self.end < self.left + wanted {
             let token = self.reader.next();
-            match token.kind {
+            match token.kind() {
                 0 => self.more = false,
                 kind::COMMENT => self.comment = token,
                 _ => {
-                    self.comment.kind = 0;
+                    self.comment = Token::default();
                     self.put(self.end, token);
                     self.end += 1;
                 }
@@ -216,7 +225,7 @@ impl Folder<'_> {
         use kind::{BAREWORD, NUMBER, OPERATOR};
         let [a, b, c, d, e, ..] = &self.tokens;
         matches!(
-            [a.kind, b.kind, c.kind, d.kind, e.kind],
+            [a.kind(), b.kind(), c.kind(), d.kind(), e.kind()],
             [NUMBER, OPERATOR | b',', b'(', NUMBER, b')']
                 | [BAREWORD, OPERATOR, b'(', BAREWORD | NUMBER, b')']
                 | [NUMBER, b')', b',', b'(', NUMBER]
@@ -297,7 +306,7 @@ impl Folder<'_> {
                 }
                 Step::Keep
             }
-            (b'\\', kind::OPERATOR) if is_arithmetic(self.text(left + 1)) => {
+            (b'\\', kind::OPERATOR) if self.is_arithmetic_at(left + 1) => {
                 // SQL Server reads `\%1` as `0%1`,
                 self.set_kind(left, kind::NUMBER);
                 self.drop_last(0)
@@ -322,14 +331,19 @@ impl Folder<'_> {
 
     /// The two tokens become one, if they are a phrase.
     fn merge(&mut self) -> bool {
-        let found = self.source.tables.phrase(self.text(self.left), self.text(self.left + 1));
-        if let Some((index, phrase)) = found
-            && let Some(token) = self.tokens.get_mut(self.left)
-        {
-            *token = token.as_phrase(index, phrase);
-            return true;
+        let (left, tables) = (self.left, self.source.tables);
+        let [Some(a), Some(b)] = [self.tokens.get(left), self.tokens.get(left + 1)] else {
+            return false;
+        };
+        if !tables.may_be_phrase_head(a.first(), a.len()) {
+            return false;
         }
-        false
+        let found = tables.phrase(self.source.text(a), self.source.text(b));
+        let Some(merged) = found.map(|(index, phrase)| a.as_phrase(index, phrase)) else {
+            return false;
+        };
+        self.put(left, merged);
+        true
     }
 
     /// Whether the tokens changed.
@@ -405,8 +419,4 @@ fn may_be_phrase((a, b): (u8, u8)) -> bool {
         )
     };
     is_word(a) && (is_word(b) || b == kind::LOGIC)
-}
-
-fn is_arithmetic(operator: &[u8]) -> bool {
-    matches!(operator, b"*" | b"/" | b"-" | b"+" | b"%")
 }

@@ -76,7 +76,8 @@ impl Tables {
 
     /// The word or phrase that `text` is, in any case.
     pub fn word(&self, text: &[u8]) -> Option<&Word> {
-        if !has_length(&self.lengths, text) {
+        let first = text.first()?.to_ascii_uppercase();
+        if !has_length(&self.lengths, first, text.len()) {
             return None;
         }
         self.find(&Key::of(text)).map(|(_, word)| word)
@@ -87,11 +88,13 @@ impl Tables {
         self.words.get(index).map_or(&[], |word| word.text)
     }
 
+    /// Whether a phrase may start with words of this length and first byte in capitals.
+    pub fn may_be_phrase_head(&self, first: u8, len: usize) -> bool {
+        has_length(&self.phrase_heads, first, len)
+    }
+
     /// The phrase that `head`, a space and `tail` are, in any case, and its number.
     pub fn phrase(&self, head: &[u8], tail: &[u8]) -> Option<(usize, &Word)> {
-        if !has_length(&self.phrase_heads, head) {
-            return None;
-        }
         let len = head.len() + 1 + tail.len();
         let mut bytes = [0u8; TEXT_MAX];
         let (first, rest) = bytes.split_at_mut_checked(head.len())?;
@@ -133,12 +136,9 @@ fn note_length(lengths: &mut [u32; 256], text: &[u8]) {
     }
 }
 
-fn has_length(lengths: &[u32; 256], text: &[u8]) -> bool {
-    let Some(first) = text.first() else {
-        return false;
-    };
-    let bits = lengths.get(usize::from(first.to_ascii_uppercase())).copied().unwrap_or(0);
-    text.len() <= TEXT_MAX && bits >> text.len() & 1 == 1
+fn has_length(lengths: &[u32; 256], first: u8, len: usize) -> bool {
+    let bits = lengths.get(usize::from(first)).copied().unwrap_or(0);
+    len <= TEXT_MAX && bits >> len & 1 == 1
 }
 
 /// Puts `one` into the first empty slot from `slot` on.

@@ -35,41 +35,72 @@ pub enum Dialect {
     MySql,
 }
 
-/// Small enough to travel in registers; [`Source`] has its text.
-#[derive(Clone, Copy, Debug, Default)]
+/// Two words, so that it travels in registers; [`Source`] has its text.
+#[derive(Clone, Copy, Default)]
 pub struct Token {
-    /// Where the text is in the value or, for what was merged, among the tables' words.
+    /// Where the text is in the value or, for what was merged, the number of the tables' phrase.
     start: usize,
-    len: u8,
-    is_phrase: bool,
-    /// 0: no token.
-    pub kind: u8,
-    /// The quote that a string began with; 0 if it began before the value.
-    pub open: u8,
-    /// The quote that a string ended with; 0 if the value ended first.
-    pub close: u8,
+    /// Bytes: the kind, the opening and the closing quote, the text's length and first byte in capitals,
+    /// and whether it is a phrase.
+    tags: u64,
 }
 
 impl Token {
     /// Of what is longer, only [`TEXT_MAX`] bytes are looked at.
-    fn new(kind: u8, start: usize, len: usize) -> Self {
+    fn new(kind: u8, start: usize, len: usize, first: u8) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "at most `TEXT_MAX`")]
         let len = len.min(TEXT_MAX) as u8;
-        Self { start, len, kind, ..Self::default() }
-    }
-
-    /// The token as the tables' word number `index`.
-    pub fn as_phrase(self, index: usize, phrase: &Word) -> Self {
-        Self { is_phrase: true, ..Self::new(phrase.kind, index, phrase.text.len()) }
-            .quoted(self.open, self.close)
+        let first = if len == 0 { 0 } else { first.to_ascii_uppercase() };
+        Self { start, tags: u64::from_le_bytes([kind, 0, 0, len, first, 0, 0, 0]) }
     }
 
     fn quoted(self, open: u8, close: u8) -> Self {
-        Self { open, close, ..self }
+        Self { tags: self.tags | u64::from(open) << 8 | u64::from(close) << 16, ..self }
+    }
+
+    /// The token as the tables' phrase number `index`.
+    pub fn as_phrase(&self, index: usize, phrase: &Word) -> Self {
+        let first = phrase.text.first().copied().unwrap_or(0);
+        let mut token = Self::new(phrase.kind, index, phrase.text.len(), first);
+        token.tags |= 1 << 40;
+        token.quoted(self.open(), self.close())
+    }
+
+    pub fn with_kind(self, kind: u8) -> Self {
+        Self { tags: self.tags & !0xff | u64::from(kind), ..self }
+    }
+
+    /// 0: no token.
+    pub fn kind(&self) -> u8 {
+        let [kind, ..] = self.tags.to_le_bytes();
+        kind
+    }
+
+    /// The quote that a string began with; 0 if it began before the value.
+    pub fn open(&self) -> u8 {
+        let [_, open, ..] = self.tags.to_le_bytes();
+        open
+    }
+
+    /// The quote that a string ended with; 0 if the value ended first.
+    pub fn close(&self) -> u8 {
+        let [_, _, close, ..] = self.tags.to_le_bytes();
+        close
     }
 
     pub fn len(&self) -> usize {
-        usize::from(self.len)
+        let [_, _, _, len, ..] = self.tags.to_le_bytes();
+        usize::from(len)
+    }
+
+    /// The first byte of the text, in capitals; 0 where there is none.
+    pub fn first(&self) -> u8 {
+        let [_, _, _, _, first, ..] = self.tags.to_le_bytes();
+        first
+    }
+
+    fn is_phrase(&self) -> bool {
+        self.tags >> 40 & 1 == 1
     }
 }
 
@@ -83,17 +114,13 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// At most [`TEXT_MAX`] bytes.
     pub fn text(&self, token: &Token) -> &'a [u8] {
-        if token.is_phrase {
+        if token.is_phrase() {
             return self.tables.word_text(token.start);
         }
         self.value.get(token.start..token.start + token.len()).unwrap_or_default()
     }
 
-    /// The first byte of the text; 0 where there is none.
-    pub fn first(&self, token: &Token) -> u8 {
-        self.text(token).first().copied().unwrap_or(0)
-    }
-
+    #[inline]
     pub fn is(&self, token: &Token, word: &str) -> bool {
         token.len() == word.len() && self.text(token).eq_ignore_ascii_case(word.as_bytes())
     }
@@ -184,7 +211,7 @@ impl<'a> Reader<'a> {
     fn take(&mut self, kind: u8, len: usize) -> Token {
         let from = self.at;
         self.at = from + len;
-        Token::new(kind, from, len)
+        Token::new(kind, from, len, self.byte(from))
     }
 
     /// A word of the tables, or a bare one. A keyword ends at a dot or backtick, as in `select.1`.
@@ -235,7 +262,7 @@ impl<'a> Reader<'a> {
         closing: usize,
     ) -> Token {
         self.at = if close == 0 { self.source.value.len() } else { end + closing };
-        Token::new(kind::STRING, from, end - from).quoted(open, close)
+        Token::new(kind::STRING, from, end - from, self.byte(from)).quoted(open, close)
     }
 
     /// A string that ends with `closing`, whatever is in it.
@@ -299,20 +326,16 @@ impl<'a> Reader<'a> {
         if self.byte(self.at + 1) != b'&' || self.byte(self.at + 2) != b'\'' {
             return self.word();
         }
-        let mut token = self.string(self.at + 3, b'\'', b'u');
-        if token.close != 0 {
-            token.close = b'u';
-        }
-        token
+        let token = self.string(self.at + 3, b'\'', 0);
+        token.quoted(b'u', if token.close() == 0 { 0 } else { b'u' })
     }
 
     /// A name in backticks, the first of them at `at`; a function's name calls the function.
     fn tick(&mut self, at: usize) -> Token {
-        let mut token = self.string(at + 1, b'`', b'`');
+        let token = self.string(at + 1, b'`', b'`');
         let word = self.source.tables.word(self.source.text(&token));
         let is_function = word.is_some_and(|word| word.kind == kind::FUNCTION);
-        token.kind = if is_function { kind::FUNCTION } else { kind::BAREWORD };
-        token
+        token.with_kind(if is_function { kind::FUNCTION } else { kind::BAREWORD })
     }
 
     /// `[name]` of SQL Server.
@@ -325,13 +348,12 @@ impl<'a> Reader<'a> {
     fn variable(&mut self) -> Token {
         let at = self.at + if self.byte(self.at + 1) == b'@' { 2 } else { 1 };
         self.at = at;
-        let mut token = match self.byte(at) {
+        let token = match self.byte(at) {
             b'`' => self.tick(at),
             quote @ (b'\'' | b'"') => self.string(at + 1, quote, quote),
             _ => self.take(kind::VARIABLE, self.run(at, is_in_variable)),
         };
-        token.kind = kind::VARIABLE;
-        token
+        token.with_kind(kind::VARIABLE)
     }
 
     fn operator(&mut self) -> Token {
