@@ -9,7 +9,7 @@ use crate::rule::Text;
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 
 /// Literals of one pattern.
-pub const LITERALS_MAX: usize = 2048;
+pub const LITERALS_MAX: usize = 128;
 /// A literal is cut to its rarest piece of this length: more makes it hardly rarer, and the automaton that
 /// looks for all of them large.
 pub const LITERAL_BYTES_MAX: usize = 6;
@@ -18,7 +18,7 @@ pub const LITERAL_BYTES_MIN: usize = 2;
 /// Sets of bytes of one operator.
 pub const BYTE_SETS_MAX: usize = 4;
 /// Strings that a part of a pattern may be, while they are multiplied.
-const EXACT_MAX: usize = 1024;
+const EXACT_MAX: usize = 256;
 /// Members of a class that are taken for strings of one byte.
 const CLASS_MAX: usize = 12;
 /// Parts within parts; deeper ones promise nothing.
