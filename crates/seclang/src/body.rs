@@ -1,7 +1,8 @@
-//! Request bodies in, named values out: urlencoded, multipart, JSON and XML.
+//! Bodies in, named values out: urlencoded, multipart, JSON, XML, and streams of JSON events.
 //!
 //! What a processor understood before an error stays: it is evidence, and rules still look at it.
 
+pub mod events;
 pub mod json;
 pub mod multipart;
 pub mod urlencoded;
@@ -13,6 +14,9 @@ mod xpath;
 pub enum BodyError {
     #[error("JSON parsing error: {0}")]
     Json(String),
+    /// It goes on beyond a limit: what follows was not looked at.
+    #[error("JSON parsing error: {0}")]
+    JsonLimit(&'static str),
     #[error("Multipart parsing error: {0}")]
     Multipart(String),
     #[error("XML parsing error: {0}")]

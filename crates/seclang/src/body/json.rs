@@ -30,6 +30,30 @@ pub fn parse(
     arguments_max: usize,
     out: &mut Bag,
 ) -> Result<(), BodyError> {
+    read(body, depth_max, arguments_max, None, out)
+}
+
+/// As [`parse`], and says of each value added whether it is a string.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_kinds(
+    body: &[u8],
+    depth_max: usize,
+    arguments_max: usize,
+    is_string: &mut Vec<bool>,
+    out: &mut Bag,
+) -> Result<(), BodyError> {
+    read(body, depth_max, arguments_max, Some(is_string), out)
+}
+
+fn read(
+    body: &[u8],
+    depth_max: usize,
+    arguments_max: usize,
+    kinds: Option<&mut Vec<bool>>,
+    out: &mut Bag,
+) -> Result<(), BodyError> {
     if body.is_empty() {
         return Ok(());
     }
@@ -43,23 +67,22 @@ pub fn parse(
             bytes_max: (body.len().saturating_mul(JSON_OUTPUT_FACTOR))
                 .max(JSON_OUTPUT_BYTES_MIN)
                 .saturating_add(out.bytes()),
+            kinds,
         },
     };
-    walk.run(out).map_err(|stop| {
-        BodyError::Json(match stop {
-            Stop::Broken(error) => error.description(&walk.jiter),
-            Stop::Limit(text) => text.to_owned(),
-        })
+    walk.run(out).map_err(|stop| match stop {
+        Stop::Broken(error) => BodyError::Json(error.description(&walk.jiter)),
+        Stop::Limit(text) => BodyError::JsonLimit(text),
     })
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'k> {
     jiter: Jiter<'a>,
     /// The name of the value that comes next.
     path: Vec<u8>,
     open: Vec<Container>,
     depth_max: usize,
-    room: Room,
+    room: Room<'k>,
 }
 
 struct Container {
@@ -80,7 +103,7 @@ impl From<JiterError> for Stop {
     }
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn run(&mut self, out: &mut Bag) -> Result<(), Stop> {
         let mut peek = self.jiter.peek()?;
         loop {
@@ -167,7 +190,11 @@ impl Walk<'_> {
 
     /// An empty container below the top has a name that no value carries: attacks hide in keys, too.
     fn empty(&mut self, is_empty: bool, out: &mut Bag) -> Result<(), Stop> {
-        if is_empty && self.open.len() > 1 { self.room.add(&self.path, b"", out) } else { Ok(()) }
+        if is_empty && self.open.len() > 1 {
+            self.room.add(&self.path, b"", false, out)
+        } else {
+            Ok(())
+        }
     }
 
     fn value(&mut self, peek: Peek, out: &mut Bag) -> Result<(), Stop> {
@@ -183,23 +210,33 @@ impl Walk<'_> {
             },
             _ => self.jiter.known_number_bytes(peek)?,
         };
-        self.room.add(&self.path, value, out)
+        self.room.add(&self.path, value, peek == Peek::String, out)
     }
 }
 
 /// What may still be added.
-struct Room {
+struct Room<'k> {
     values: usize,
     bytes_max: usize,
+    kinds: Option<&'k mut Vec<bool>>,
 }
 
-impl Room {
-    fn add(&mut self, name: &[u8], value: &[u8], out: &mut Bag) -> Result<(), Stop> {
+impl Room<'_> {
+    fn add(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        is_string: bool,
+        out: &mut Bag,
+    ) -> Result<(), Stop> {
         if out.bytes() + name.len() + value.len() > self.bytes_max {
             return Err(Stop::Limit("Arguments are too many times the size of the body"));
         }
         self.values = self.values.checked_sub(1).ok_or(Stop::Limit("Arguments limit exceeded"))?;
         out.push(name, value);
+        if let Some(kinds) = &mut self.kinds {
+            kinds.push(is_string);
+        }
         Ok(())
     }
 }

@@ -202,6 +202,7 @@ pub fn parts_of(collection: Collection) -> &'static [Collection] {
         C::RequestUri => &[C::RequestUri],
         C::RequestUriRaw => &[C::RequestUriRaw],
         C::Xml | C::RequestXml => &[C::Xml],
+        C::ResponseArgs => &[C::ResponseArgs],
         C::ResponseBody => &[C::ResponseBody],
         C::ResponseHeaders => &[C::ResponseHeaders],
         C::ResponseHeadersNames => &[C::ResponseHeadersNames],

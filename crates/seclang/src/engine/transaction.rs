@@ -290,8 +290,31 @@ impl Transaction {
             self.facts.response_bytes = body.len() as u64;
             let engine = Arc::clone(&self.engine);
             self.store.add(Collection::ResponseBody, b"", part, &engine.plan);
+            if self.control.response_processor == Some(BodyProcessor::Json) {
+                self.take_answer(part, &engine);
+            }
         }
         self.run(Phase::ResponseBody)
+    }
+
+    /// RESPONSE_ARGS: what a JSON answer, or a stream of them, holds.
+    fn take_answer(&mut self, part: &[u8], engine: &Engine) {
+        let settings = &engine.rules.settings;
+        let depth = settings.request_body_json_depth as usize;
+        let mut bag = Bag::default();
+        let is_typed = starts_with(self.store.text(self.facts.response_type), b"text/event-stream");
+        let is_whole = if body::events::is_stream(part, is_typed) {
+            body::events::parse(part, depth, settings.arguments_max, &mut bag)
+        } else {
+            let read = body::json::parse(part, depth, settings.arguments_max, &mut bag);
+            !matches!(read, Err(body::BodyError::JsonLimit(_)))
+        };
+        if !is_whole {
+            self.reached(Limit::Arguments);
+        }
+        for (name, value) in bag.iter() {
+            self.store.add(Collection::ResponseArgs, name, value, &engine.plan);
+        }
     }
 
     /// Phase 5, and what came of it all.
@@ -395,13 +418,10 @@ impl Transaction {
     }
 
     fn take_type(&mut self, value: &[u8]) {
-        let begins = |with: &[u8]| {
-            value.get(..with.len()).is_some_and(|part| part.eq_ignore_ascii_case(with))
-        };
-        if begins(b"multipart/form-data") {
+        if starts_with(value, b"multipart/form-data") {
             self.facts.body_type = BodyType::Multipart;
             self.facts.processor = "MULTIPART";
-        } else if begins(b"application/x-www-form-urlencoded") {
+        } else if starts_with(value, b"application/x-www-form-urlencoded") {
             self.facts.body_type = BodyType::UrlEncoded;
             self.facts.processor = "URLENCODED";
         }
@@ -485,6 +505,9 @@ impl Transaction {
                 if let Err(error) = read
                     && !part.is_empty()
                 {
+                    if matches!(error, body::BodyError::JsonLimit(_)) {
+                        self.reached(Limit::Arguments);
+                    }
                     self.failed(error.to_string());
                 }
             }
@@ -571,6 +594,11 @@ impl Transaction {
             self.too_long();
         }
     }
+}
+
+/// Whatever the case.
+fn starts_with(value: &[u8], beginning: &[u8]) -> bool {
+    value.get(..beginning.len()).is_some_and(|part| part.eq_ignore_ascii_case(beginning))
 }
 
 /// A `Host` without its port.
