@@ -290,3 +290,23 @@ SecRule ARGS "@rx x" "id:1,phase:2,pass,log,setvar:tx.a=%{tx.a}%{tx.a}xxxxxxxx""
     let (all, _) = get(&rules, &format!("/?{many}"));
     assert!(tx(&all, "a").len() <= expand::EXPANDED_BYTES_MAX);
 }
+
+#[test]
+fn a_body_that_was_cut_is_told_as_cut_and_not_as_broken() {
+    let rules = r#"SecRule REQUEST_HEADERS:Content-Type "@contains json" "id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON"
+SecRule REQBODY_ERROR "!@eq 0" "id:2,phase:2,pass,log"
+SecRule INBOUND_DATA_ERROR "@eq 1" "id:3,phase:2,pass,log""#;
+    let engine = engine(rules);
+    let json: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"application/json")];
+    let of = |body: &[u8], complete: bool| {
+        let head =
+            RequestHead { method: b"POST", target: b"/", protocol: b"HTTP/1.1", headers: &json };
+        let mut transaction = engine.begin(&CONNECTION, &head, Arc::new(NoMemory));
+        transaction.request_headers();
+        transaction.request_body(body, complete);
+        ids(&transaction.finish())
+    };
+    assert_eq!(of(br#"{"a":"#, true), [2]);
+    assert_eq!(of(br#"{"a":"#, false), [3]);
+    assert!(of(b"", true).is_empty());
+}

@@ -442,11 +442,15 @@ impl Transaction {
         let settings = &engine.rules.settings;
         let limit = usize::try_from(self.request_body_limit()).unwrap_or(usize::MAX);
         let part = whole.get(..limit).unwrap_or(whole);
-        if !complete || part.len() < whole.len() {
+        let cut = !complete || part.len() < whole.len();
+        if cut {
             self.facts.inbound_error = true;
             self.reached(Limit::RequestBody);
         }
         self.facts.body_bytes = whole.len() as u64;
+        if whole.is_empty() {
+            return;
+        }
         let processor = self.control.request_processor.or(match self.facts.body_type {
             BodyType::UrlEncoded => Some(BodyProcessor::UrlEncoded),
             BodyType::Multipart => Some(BodyProcessor::Multipart),
@@ -458,6 +462,12 @@ impl Transaction {
             self.too_long();
         } else {
             self.process(processor, part, &engine);
+        }
+        if cut {
+            // What was cut off cannot end as it should; INBOUND_DATA_ERROR says that there was more.
+            self.facts.body_error = None;
+            self.facts.processor_error = None;
+            self.facts.multipart = body::multipart::Flags::default();
         }
         let raw = matches!(processor, Some(BodyProcessor::UrlEncoded | BodyProcessor::Raw) | None);
         if raw || self.control.force_request_body {
