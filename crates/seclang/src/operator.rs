@@ -13,6 +13,7 @@ mod verify;
 mod words;
 pub mod xss;
 
+pub use needs::Needs;
 pub use pattern::Pattern;
 pub use words::Words;
 

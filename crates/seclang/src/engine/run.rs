@@ -743,7 +743,7 @@ struct Looking<'a> {
 }
 
 /// The operator's argument, for those that compare with text.
-pub(super) fn argument(operator: &Operator) -> Option<&Text> {
+pub(crate) fn argument(operator: &Operator) -> Option<&Text> {
     match operator {
         Operator::BeginsWith(text)
         | Operator::Contains(text)

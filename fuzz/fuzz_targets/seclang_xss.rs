@@ -1,0 +1,8 @@
+//! Any bytes as HTML.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    seclang::fuzz_xss(data);
+});
