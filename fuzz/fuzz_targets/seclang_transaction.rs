@@ -22,7 +22,7 @@ fuzz_target!(init: begin(), |data: &[u8]| {
     let set = if flags & 3 == 0 { &sets[0] } else { &sets[sets.len() - 1] };
     let exchange = Exchange::read(*flags, rest);
     let planned = exchange.run(&set[0]);
-    if exchange.request.len() + exchange.response.len() > COMPARED_BYTES_MAX {
+    if exchange.len() > COMPARED_BYTES_MAX {
         return;
     }
     let plain = exchange.run(&set[1]);
@@ -131,6 +131,11 @@ impl<'a> Exchange<'a> {
             response,
             response_body: repeat(response_body),
         }
+    }
+
+    fn len(&self) -> usize {
+        let bodies = self.request_body.len() + self.response_body.len();
+        self.request.len() + self.response.len() + bodies
     }
 
     fn run(&self, engine: &Arc<Engine>) -> Came {

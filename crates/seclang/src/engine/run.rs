@@ -7,7 +7,7 @@ use super::{ClassView, Engine, plan};
 use crate::operator::Operator;
 use crate::rule::{
     Allow, Change, Control, Deed, Disruptive, EngineMode, Link, Phase, Rule, Sanitise, Step,
-    Target, Test, Text,
+    Target, Text,
 };
 use crate::variable::{Collection, Selector};
 use crate::verdict::{Interrupt, Interruption, Limit, MATCHES_MAX, Match, VALUE_BYTES_MAX};
@@ -332,7 +332,14 @@ impl Transaction {
                 }
             },
         };
-        let looking = Looking { engine, rule, link, chain, test, argument };
+        // A pattern with macros is another each time, but the same for all values.
+        let pattern = match &test.operator {
+            Operator::RxText(_) => Some(Operator::rx_now(argument)),
+            _ => None,
+        };
+        let operator = pattern.as_ref().unwrap_or(&test.operator);
+        let looking =
+            Looking { engine, rule, link, chain, operator, negated: test.negated, argument };
         let mut matched = false;
         for target in &link.targets {
             matched |= self.look_at(&looking, target, pairs);
@@ -376,7 +383,7 @@ impl Transaction {
         {
             let Some(value) = self.tx.get(name) else { return false };
             if !looking.link.capture
-                && looking.test.operator.test(value, looking.argument, None) == looking.test.negated
+                && looking.operator.test(value, looking.argument, None) == looking.negated
             {
                 return false;
             }
@@ -493,7 +500,7 @@ impl Transaction {
             self.captures.groups.clear();
             &mut self.captures
         });
-        if looking.test.operator.test(value, looking.argument, captures) == looking.test.negated {
+        if looking.operator.test(value, looking.argument, captures) == looking.negated {
             return false;
         }
         self.matched.push(Matched { collection, name, value: text });
@@ -624,25 +631,25 @@ impl Transaction {
             Control::ResponseBodyLimit(bytes) => own.response_body_limit = Some(*bytes),
             Control::ForceRequestBodyVariable(on) => own.force_request_body = *on,
             Control::ForceResponseBodyVariable(on) => own.force_response_body = *on,
-            Control::RemoveById(ranges) => own.removed_ids.extend(ranges),
-            Control::RemoveByTag(tag) => own.removed_tags.push(tag.clone()),
-            Control::RemoveByMessage(message) => own.removed_messages.push(message.clone()),
+            Control::RemoveById(ranges) => add_new(&mut own.removed_ids, ranges),
+            Control::RemoveByTag(tag) => add_new(&mut own.removed_tags, [tag]),
+            Control::RemoveByMessage(message) => add_new(&mut own.removed_messages, [message]),
             Control::RemoveTargetById(ranges, collection, selector) => {
-                own.removed_targets.push(RemovedTarget {
+                own.leave_out(RemovedTarget {
                     of: RemovedOf::Ids(ranges.clone()),
                     collection: *collection,
                     selector: selector.clone(),
                 });
             }
             Control::RemoveTargetByTag(tag, collection, selector) => {
-                own.removed_targets.push(RemovedTarget {
+                own.leave_out(RemovedTarget {
                     of: RemovedOf::Tag(tag.clone()),
                     collection: *collection,
                     selector: selector.clone(),
                 });
             }
             Control::RemoveTargetByMessage(message, collection, selector) => {
-                own.removed_targets.push(RemovedTarget {
+                own.leave_out(RemovedTarget {
                     of: RemovedOf::Message(message.clone()),
                     collection: *collection,
                     selector: selector.clone(),
@@ -738,7 +745,8 @@ struct Looking<'a> {
     link: &'a Link,
     /// The number of the link's chain of transformations.
     chain: Option<u8>,
-    test: &'a Test,
+    operator: &'a Operator,
+    negated: bool,
     argument: &'a [u8],
 }
 
@@ -759,6 +767,18 @@ pub(crate) fn argument(operator: &Operator) -> Option<&Text> {
         | Operator::Lt(text)
         | Operator::RxText(text) => Some(text),
         _ => None,
+    }
+}
+
+/// Once is enough: a rule says it again for each value it matches.
+fn add_new<'a, T: Clone + PartialEq + 'a>(
+    list: &mut Vec<T>,
+    more: impl IntoIterator<Item = &'a T>,
+) {
+    for one in more {
+        if !list.contains(one) {
+            list.push(one.clone());
+        }
     }
 }
 

@@ -290,3 +290,23 @@ SecRule ARGS "@rx x" "id:1,phase:2,pass,log,setvar:tx.a=%{tx.a}%{tx.a}xxxxxxxx""
     let (all, _) = get(&rules, &format!("/?{many}"));
     assert!(tx(&all, "a").len() <= expand::EXPANDED_BYTES_MAX);
 }
+
+/// Found while fuzz targets were written: each value that matched left another note of the same exception, and
+/// each test of a value read them all.
+#[test]
+fn an_exception_made_again_for_each_value_is_noted_once() {
+    let rules = r#"SecArgumentsLimit 100000
+SecRule ARGS "@rx x" "id:1,phase:2,pass,nolog,ctl:ruleRemoveTargetById=2;ARGS:q,ctl:ruleRemoveById=3-4,ctl:ruleRemoveByTag=t"
+SecRule ARGS "@rx x" "id:2,phase:2,pass,log""#;
+    let engine = engine(rules);
+    let target = format!("/?{}", "a=x&q=x&".repeat(2_000));
+    let head =
+        RequestHead { method: b"GET", target: target.as_bytes(), protocol: b"", headers: &[] };
+    let mut transaction = engine.begin(&CONNECTION, &head, Arc::new(NoMemory));
+    transaction.request_headers();
+    transaction.request_body(b"", true);
+    let control = &transaction.control;
+    assert_eq!(control.removed_targets.len(), 1);
+    assert_eq!((control.removed_ids.len(), control.removed_tags.len()), (1, 1));
+    assert_eq!(ids(&transaction.finish()), [2]);
+}
