@@ -28,6 +28,8 @@ struct Candidates {
     hot: Bits,
     /// Position of the rule and number of the cell, sorted.
     pairs: Vec<(u32, u32)>,
+    /// By number: guards still to come that would jump. The rules they guard were left out.
+    jumps: u128,
 }
 
 impl Candidates {
@@ -36,6 +38,20 @@ impl Candidates {
         let from = self.pairs.partition_point(|(step, _)| *step < position);
         let to = self.pairs.partition_point(|(step, _)| *step <= position);
         self.pairs.get(from..to).unwrap_or_default()
+    }
+
+    /// Whether the run has come to rules that were left out: their guard did not jump after all, for TX had
+    /// changed, or it was skipped.
+    fn are_outrun(&mut self, guards: &[plan::Guard], at: usize) -> bool {
+        let mut outrun = false;
+        while self.jumps != 0
+            && let Some(guard) = guards.get(self.jumps.trailing_zeros() as usize)
+            && (guard.step as usize) < at
+        {
+            self.jumps &= self.jumps.wrapping_sub(1);
+            outrun |= at < guard.lands as usize;
+        }
+        outrun
     }
 }
 
@@ -98,6 +114,9 @@ impl Transaction {
         let mut candidates: Option<Candidates> = None;
         let mut at = 0;
         while at < steps.len() {
+            if candidates.as_mut().is_some_and(|found| found.are_outrun(&plan.guards, at)) {
+                candidates = None;
+            }
             let next = if !engine.planned {
                 Some(at)
             } else if let Some(found) = &candidates {
@@ -155,7 +174,8 @@ impl Transaction {
         }
         let view = engine.view(phase, jumps);
         let steps = engine.rules.phases.get(phase).map_or(0, |steps| steps.len());
-        let mut found = Candidates { hot: Bits::with_len(steps), pairs: Vec::with_capacity(64) };
+        let mut found =
+            Candidates { hot: Bits::with_len(steps), pairs: Vec::with_capacity(64), jumps };
         let Some(plan) = engine.plan.phases.get(phase) else { return found };
         let mut scan = Scan::default();
         for cell in 0..self.store.len() {
@@ -245,7 +265,8 @@ impl Transaction {
         scan.hits.clear();
     }
 
-    /// Whether a guard would jump with TX as it is now. Being wrong costs time only: the rule itself runs.
+    /// Whether a guard would jump with TX as it is now. Being wrong costs time only: the rule itself runs, and
+    /// the plan is asked again when it does not jump.
     fn guard_jumps(&self, engine: &Engine, phase: usize, position: usize) -> bool {
         let Some(Step::Rule(rule)) = engine.rules.phases.get(phase).and_then(|s| s.get(position))
         else {
