@@ -8,7 +8,7 @@ use crate::body::{json, multipart, urlencoded, xml};
 use crate::byteset::ByteSet;
 use crate::load::Files;
 use crate::operator::sqli::FINGERPRINT_MAX;
-use crate::operator::{CAPTURES_MAX, Captures, Needs, sqli, xss};
+use crate::operator::{CAPTURES_MAX, Captures, Needs, Operator, sqli, xss};
 use crate::parse::operators;
 use crate::request::{Target, parse_cookies};
 use crate::rule::Text;
@@ -127,6 +127,9 @@ pub fn fuzz_operator(data: &[u8]) {
     };
     let operator = test.operator;
     let argument = crate::engine::argument(&operator).and_then(Text::literal).unwrap_or_default();
+    if let Operator::Rx(pattern) | Operator::RxGlobal(pattern) = &operator {
+        assert!(pattern.regex().is_some(), "{}: what was let through compiles", test.text);
+    }
     let needs = operator.needs();
     for value in [value, &repeated(value, *times), line, b""] {
         let matches = operator.test(value, argument, None);
