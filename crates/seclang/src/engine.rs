@@ -14,6 +14,7 @@ mod tests;
 
 pub use memory::{Memory, NoMemory, Record};
 pub use overrides::{Overrides, Without};
+pub(crate) use run::argument;
 pub use transaction::Transaction;
 pub use vars::{VARS_MAX, Vars};
 

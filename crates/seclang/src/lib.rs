@@ -9,6 +9,7 @@ mod byteset;
 mod engine;
 pub mod exam;
 mod explain;
+mod fuzz;
 mod input;
 mod load;
 mod log_line;
@@ -28,6 +29,10 @@ pub use engine::{
     Engine, Memory, NoMemory, Overrides, Record, Transaction, VARS_MAX, Vars, Without,
 };
 pub use explain::{Condition, Explanation, explain};
+pub use fuzz::{
+    fuzz_json, fuzz_multipart, fuzz_operator, fuzz_sqli, fuzz_transform, fuzz_urlencoded, fuzz_xml,
+    fuzz_xss,
+};
 pub use input::{Connection, RequestHead, ResponseHead};
 pub use load::{FILE_BYTES_MAX, Files, load};
 pub use operator::sqli::{Fingerprint, sqli};

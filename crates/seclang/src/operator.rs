@@ -13,6 +13,7 @@ mod verify;
 mod words;
 pub mod xss;
 
+pub use needs::Needs;
 pub use pattern::Pattern;
 pub use words::Words;
 
@@ -81,6 +82,11 @@ impl Captures {
 }
 
 impl Operator {
+    /// `@rx` whose macros are expanded. What is no pattern then matches nothing.
+    pub fn rx_now(argument: &[u8]) -> Self {
+        Pattern::new(argument).map_or(Self::NoMatch, |pattern| Self::Rx(Box::new(pattern)))
+    }
+
     /// Whether `value` matches. `argument` is the text argument with its macros expanded (empty for
     /// operators that have none); what it catches is put into `captures` when that is asked for.
     pub fn test(&self, value: &[u8], argument: &[u8], captures: Option<&mut Captures>) -> bool {
@@ -105,9 +111,7 @@ impl Operator {
             Self::Pm(words) => words.test(value, captures),
             Self::Rx(pattern) => pattern.test(value, captures),
             Self::RxGlobal(pattern) => pattern.test_all(value, captures),
-            Self::RxText(_) => {
-                Pattern::new(argument).is_ok_and(|pattern| pattern.test(value, captures))
-            }
+            Self::RxText(_) => Self::rx_now(argument).test(value, b"", captures),
             Self::IpMatch(nets) => address::is_in(nets, value),
             Self::DetectSqli => injection::sqli(value, captures),
             Self::DetectXss => injection::xss(value, captures),

@@ -9,11 +9,9 @@ use crate::byteset::ByteSet;
 
 /// No transformation makes a value longer than this many times its length, and
 /// [`GROWTH_BYTES_MAX`] more: `urlEncode` and `utf8toUnicode` set the bound.
-#[cfg(test)]
-const GROWTH_FACTOR_MAX: usize = 4;
+pub const GROWTH_FACTOR_MAX: usize = 4;
 /// What a digest or a number may add to an empty value.
-#[cfg(test)]
-const GROWTH_BYTES_MAX: usize = 32;
+pub const GROWTH_BYTES_MAX: usize = 32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[rustfmt::skip]
@@ -78,6 +76,11 @@ impl Transformation {
         let name = name.to_ascii_lowercase();
         let at = NAMES.binary_search_by(|(known, _)| (*known).cmp(name.as_str())).ok()?;
         NAMES.get(at).map(|(_, transformation)| *transformation)
+    }
+
+    /// The nth of all names, counted again from the start when there are no more.
+    pub fn named(number: usize) -> Option<Self> {
+        NAMES.get(number % NAMES.len()).map(|(_, transformation)| *transformation)
     }
 
     /// Puts the transformed `input` into `out` (cleared first). `false`: nothing changes, `out` is unused.

@@ -7,7 +7,7 @@ use super::{ClassView, Engine, plan};
 use crate::operator::Operator;
 use crate::rule::{
     Allow, Change, Control, Deed, Disruptive, EngineMode, Link, Phase, Rule, Sanitise, Step,
-    Target, Test, Text,
+    Target, Text,
 };
 use crate::variable::{Collection, Selector};
 use crate::verdict::{Interrupt, Interruption, Limit, MATCHES_MAX, Match, VALUE_BYTES_MAX};
@@ -30,6 +30,8 @@ struct Candidates {
     hot: Bits,
     /// Position of the rule and number of the cell, sorted.
     pairs: Vec<(u32, u32)>,
+    /// By number: guards still to come that would jump. The rules they guard were left out.
+    jumps: u128,
 }
 
 impl Candidates {
@@ -38,6 +40,20 @@ impl Candidates {
         let from = self.pairs.partition_point(|(step, _)| *step < position);
         let to = self.pairs.partition_point(|(step, _)| *step <= position);
         self.pairs.get(from..to).unwrap_or_default()
+    }
+
+    /// Whether the run has come to rules that were left out: their guard did not jump after all, for TX had
+    /// changed, or it was skipped.
+    fn are_outrun(&mut self, guards: &[plan::Guard], at: usize) -> bool {
+        let mut outrun = false;
+        while self.jumps != 0
+            && let Some(guard) = guards.get(self.jumps.trailing_zeros() as usize)
+            && (guard.step as usize) < at
+        {
+            self.jumps &= self.jumps.wrapping_sub(1);
+            outrun |= at < guard.lands as usize;
+        }
+        outrun
     }
 }
 
@@ -109,6 +125,9 @@ impl Transaction {
         let mut candidates: Option<Candidates> = None;
         let mut at = 0;
         while at < steps.len() {
+            if candidates.as_mut().is_some_and(|found| found.are_outrun(&plan.guards, at)) {
+                candidates = None;
+            }
             let next = if !engine.planned {
                 Some(at)
             } else if let Some(found) = &candidates {
@@ -166,7 +185,8 @@ impl Transaction {
         }
         let view = engine.view(phase, jumps);
         let steps = engine.rules.phases.get(phase).map_or(0, |steps| steps.len());
-        let mut found = Candidates { hot: Bits::with_len(steps), pairs: Vec::with_capacity(64) };
+        let mut found =
+            Candidates { hot: Bits::with_len(steps), pairs: Vec::with_capacity(64), jumps };
         let Some(plan) = engine.plan.phases.get(phase) else { return found };
         let mut scan = Scan::default();
         for cell in 0..self.store.len() {
@@ -256,7 +276,8 @@ impl Transaction {
         scan.hits.clear();
     }
 
-    /// Whether a guard would jump with TX as it is now. Being wrong costs time only: the rule itself runs.
+    /// Whether a guard would jump with TX as it is now. Being wrong costs time only: the rule itself runs, and
+    /// the plan is asked again when it does not jump.
     fn guard_jumps(&self, engine: &Engine, phase: usize, position: usize) -> bool {
         let Some(Step::Rule(rule)) = engine.rules.phases.get(phase).and_then(|s| s.get(position))
         else {
@@ -343,7 +364,14 @@ impl Transaction {
                 }
             },
         };
-        let looking = Looking { engine, rule, link, chain, test, argument };
+        // A pattern with macros is another each time, but the same for all values.
+        let pattern = match &test.operator {
+            Operator::RxText(_) => Some(Operator::rx_now(argument)),
+            _ => None,
+        };
+        let operator = pattern.as_ref().unwrap_or(&test.operator);
+        let looking =
+            Looking { engine, rule, link, chain, operator, negated: test.negated, argument };
         let mut matched = false;
         for target in &link.targets {
             matched |= self.look_at(&looking, target, pairs);
@@ -387,7 +415,7 @@ impl Transaction {
         {
             let Some(value) = self.tx.get(name) else { return false };
             if !looking.link.capture
-                && looking.test.operator.test(value, looking.argument, None) == looking.test.negated
+                && looking.operator.test(value, looking.argument, None) == looking.negated
             {
                 return false;
             }
@@ -504,7 +532,7 @@ impl Transaction {
             self.captures.groups.clear();
             &mut self.captures
         });
-        if looking.test.operator.test(value, looking.argument, captures) == looking.test.negated {
+        if looking.operator.test(value, looking.argument, captures) == looking.negated {
             return false;
         }
         self.matched.push(Matched { collection, name, value: text });
@@ -635,25 +663,25 @@ impl Transaction {
             Control::ResponseBodyLimit(bytes) => own.response_body_limit = Some(*bytes),
             Control::ForceRequestBodyVariable(on) => own.force_request_body = *on,
             Control::ForceResponseBodyVariable(on) => own.force_response_body = *on,
-            Control::RemoveById(ranges) => own.removed_ids.extend(ranges),
-            Control::RemoveByTag(tag) => own.removed_tags.push(tag.clone()),
-            Control::RemoveByMessage(message) => own.removed_messages.push(message.clone()),
+            Control::RemoveById(ranges) => add_new(&mut own.removed_ids, ranges),
+            Control::RemoveByTag(tag) => add_new(&mut own.removed_tags, [tag]),
+            Control::RemoveByMessage(message) => add_new(&mut own.removed_messages, [message]),
             Control::RemoveTargetById(ranges, collection, selector) => {
-                own.removed_targets.push(RemovedTarget {
+                own.leave_out(RemovedTarget {
                     of: RemovedOf::Ids(ranges.clone()),
                     collection: *collection,
                     selector: selector.clone(),
                 });
             }
             Control::RemoveTargetByTag(tag, collection, selector) => {
-                own.removed_targets.push(RemovedTarget {
+                own.leave_out(RemovedTarget {
                     of: RemovedOf::Tag(tag.clone()),
                     collection: *collection,
                     selector: selector.clone(),
                 });
             }
             Control::RemoveTargetByMessage(message, collection, selector) => {
-                own.removed_targets.push(RemovedTarget {
+                own.leave_out(RemovedTarget {
                     of: RemovedOf::Message(message.clone()),
                     collection: *collection,
                     selector: selector.clone(),
@@ -749,12 +777,13 @@ struct Looking<'a> {
     link: &'a Link,
     /// The number of the link's chain of transformations.
     chain: Option<u8>,
-    test: &'a Test,
+    operator: &'a Operator,
+    negated: bool,
     argument: &'a [u8],
 }
 
 /// The operator's argument, for those that compare with text.
-pub(super) fn argument(operator: &Operator) -> Option<&Text> {
+pub(crate) fn argument(operator: &Operator) -> Option<&Text> {
     match operator {
         Operator::BeginsWith(text)
         | Operator::Contains(text)
@@ -770,6 +799,18 @@ pub(super) fn argument(operator: &Operator) -> Option<&Text> {
         | Operator::Lt(text)
         | Operator::RxText(text) => Some(text),
         _ => None,
+    }
+}
+
+/// Once is enough: a rule says it again for each value it matches.
+fn add_new<'a, T: Clone + PartialEq + 'a>(
+    list: &mut Vec<T>,
+    more: impl IntoIterator<Item = &'a T>,
+) {
+    for one in more {
+        if !list.contains(one) {
+            list.push(one.clone());
+        }
     }
 }
 

@@ -310,3 +310,49 @@ SecRule INBOUND_DATA_ERROR "@eq 1" "id:3,phase:2,pass,log""#;
     assert_eq!(of(br#"{"a":"#, false), [3]);
     assert!(of(b"", true).is_empty());
 }
+
+/// Found while fuzz targets were written: each value that matched left another note of the same exception, and
+/// each test of a value read them all.
+#[test]
+fn an_exception_made_again_for_each_value_is_noted_once() {
+    let rules = r#"SecArgumentsLimit 100000
+SecRule ARGS "@rx x" "id:1,phase:2,pass,nolog,ctl:ruleRemoveTargetById=2;ARGS:q,ctl:ruleRemoveById=3-4,ctl:ruleRemoveByTag=t"
+SecRule ARGS "@rx x" "id:2,phase:2,pass,log""#;
+    let engine = engine(rules);
+    let target = format!("/?{}", "a=x&q=x&".repeat(2_000));
+    let head =
+        RequestHead { method: b"GET", target: target.as_bytes(), protocol: b"", headers: &[] };
+    let mut transaction = engine.begin(&CONNECTION, &head, Arc::new(NoMemory));
+    transaction.request_headers();
+    transaction.request_body(b"", true);
+    let control = &transaction.control;
+    assert_eq!(control.removed_targets.len(), 1);
+    assert_eq!((control.removed_ids.len(), control.removed_tags.len()), (1, 1));
+    assert_eq!(ids(&transaction.finish()), [2]);
+}
+
+/// Found while fuzz targets were written: a guard that would have jumped when the plan was asked, and no longer
+/// did when its turn came, had its rules left out.
+#[test]
+fn a_guard_that_a_rule_before_it_opens_lets_its_rules_run() {
+    let rules = r#"SecAction "id:1,phase:1,pass,nolog,setvar:tx.level=0"
+SecRule ARGS "@rx needle" "id:2,phase:2,pass,log,setvar:tx.level=1"
+SecRule TX:level "@lt 1" "id:3,phase:2,pass,nolog,skipAfter:END"
+SecRule ARGS "@rx needle" "id:4,phase:2,pass,log"
+SecMarker END
+SecRule ARGS "@rx needle" "id:5,phase:2,pass,log""#;
+    assert_eq!(ids(&get(rules, "/?q=a+needle").1), [2, 4, 5]);
+    for instead in ["ctl:ruleRemoveById=3", "skip:1"] {
+        let other = rules.replace("setvar:tx.level=1", instead);
+        assert_eq!(ids(&get(&other, "/?q=a+needle").1), [2, 4, 5], "{instead}");
+    }
+}
+
+#[test]
+fn names_of_parts_are_compared_without_regard_to_case_also_by_the_plan() {
+    let rules = r#"SecRule ARGS:Q "@rx needle" "id:1,phase:2,pass,log"
+SecRule ARGS:q "@rx needle" "id:2,phase:2,pass,log"
+SecRule ARGS_NAMES:q|REQUEST_HEADERS:HOST "@rx (?i)q" "id:3,phase:2,pass,log""#;
+    assert_eq!(ids(&get(rules, "/?Q=needle").1), [1, 2, 3]);
+    assert_eq!(ids(&get(rules, "/?q=needle").1), [1, 2, 3]);
+}

@@ -114,14 +114,14 @@ pub(super) struct Controls {
     pub removed_targets: Vec<RemovedTarget>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct RemovedTarget {
     pub of: RemovedOf,
     pub collection: Collection,
     pub selector: Selector,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum RemovedOf {
     Ids(Vec<IdRange>),
     Tag(String),
@@ -142,6 +142,15 @@ pub(super) enum Allowed {
     Phase,
     Request,
     All,
+}
+
+impl Controls {
+    /// Once is enough: a rule says it again for each value it matches.
+    pub(super) fn leave_out(&mut self, target: RemovedTarget) {
+        if !self.removed_targets.contains(&target) {
+            self.removed_targets.push(target);
+        }
+    }
 }
 
 impl Transaction {

@@ -3,7 +3,7 @@
 use super::pcre;
 use super::{CAPTURES_MAX, Captures};
 use regex::bytes::{Regex, RegexBuilder};
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind};
 use std::sync::OnceLock;
 
 type Refusal = (String, Option<String>);
@@ -134,12 +134,23 @@ fn compile(translated: &str) -> Result<Regex, regex::Error> {
         .build()
 }
 
+/// So many ranges of a class take about as much as a state.
+const RANGES_PER_STATE: usize = 8;
+
+fn ranges(class: &Class) -> usize {
+    match class {
+        Class::Bytes(class) => class.ranges().len(),
+        Class::Unicode(class) => class.ranges().len(),
+    }
+}
+
 /// Roughly how many states a pattern needs: literals and classes, times their repetitions.
 fn states(hir: &Hir) -> usize {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => 1,
         HirKind::Literal(literal) => literal.0.len(),
-        HirKind::Class(_) => 1,
+        // Each range of a class is a transition of its own: wide classes weigh more.
+        HirKind::Class(class) => 1 + ranges(class) / RANGES_PER_STATE,
         HirKind::Capture(capture) => states(&capture.sub).saturating_add(2),
         HirKind::Concat(parts) | HirKind::Alternation(parts) => {
             parts.iter().map(states).fold(1, usize::saturating_add)

@@ -277,3 +277,17 @@ mod soundness {
         }
     }
 }
+
+/// Found while fuzz targets were written: classes of many ranges take more than their number says. The pattern
+/// was let through, did not compile when it first ran, and matched nothing from then on.
+#[test]
+fn a_pattern_of_wide_classes_repeated_often_is_compiled_or_refused_when_it_is_read() {
+    let class: String = (0..128).map(|n| format!("\\x{:02x}", n * 2)).collect();
+    let wide = format!("[{class}]").repeat(20);
+    for times in [1, 10, 100, 300, 500, 700, 900, 2_000] {
+        let text = format!("(?:{wide}){{{times}}}");
+        if let Ok(pattern) = Pattern::new(text.as_bytes()) {
+            assert!(pattern.regex().is_some(), "{times} times");
+        }
+    }
+}
