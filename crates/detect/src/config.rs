@@ -20,6 +20,7 @@ pub struct DetectConfig {
     pub web_shell: WebShellConfig,
     pub flood: FloodConfig,
     pub prompt: PromptConfig,
+    pub web_attack: WebAttackConfig,
     /// Site name to what is known of it.
     pub sites: BTreeMap<String, SiteConfig>,
 }
@@ -270,6 +271,27 @@ config! {
         refused_min: u32 = 3,
         /// Bytes of a request body that are searched.
         body_bytes_max: usize = 16_384,
+    }
+}
+
+config! {
+    /// What the rules of a web application firewall told: attacks, and responses that tell too much.
+    WebAttackConfig {
+        /// Window of one actor: ten minutes to twenty.
+        window_secs: u32 = 600,
+        /// Requests over the rules' mark. 5: nobody trips over the rules five times in ten minutes by accident, and where
+        /// many do the place becomes familiar.
+        requests_min: u32 = 5,
+        /// Requests over the mark when they are of several kinds. 3.
+        varied_requests_min: u32 = 3,
+        /// What several kinds of attack are. 2.
+        kinds_min: u32 = 2,
+        /// Actors at whom the same rule matched in the same parameter of the same endpoint, and whose requests came to
+        /// success, before it is a false positive of that place and says nothing. 5; 8 at most, 0: never.
+        familiar_actors_min: u32 = 5,
+        /// Endpoints at which an actor of the same window tripped over rules, up to which it counts as one of those. 2: a scanner makes no
+        /// place familiar.
+        familiar_places_max: u32 = 2,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::config::DetectConfig;
 use crate::distinct::Distinct;
 use crate::entities::{Account, Credential, Endpoint, Site, Source, Usage, Visitor};
 use crate::hash::{Hasher, Key, Of};
-use crate::rules::{Host, Prompts};
+use crate::rules::{Host, Prompts, WebAttacks};
 use crate::seen::Seen;
 use crate::table::Table;
 use crate::window::Pair;
@@ -60,6 +60,7 @@ pub struct Detector {
     pub(crate) endpoints: Table<Endpoint>,
     pub(crate) walks: Table<Pair<Walk>>,
     pub(crate) prompts: Table<Pair<Prompts>>,
+    pub(crate) web_attacks: WebAttacks,
     pub(crate) host: Host,
     pub(crate) phrases: Option<aho_corasick::AhoCorasick>,
     streams: Table<Timestamp>,
@@ -90,6 +91,7 @@ impl Detector {
             endpoints: Table::new(limits.endpoints),
             walks: Table::new(limits.walks),
             prompts: Table::new(limits.trails),
+            web_attacks: WebAttacks::new(limits.trails),
             host: Host::new(&config),
             phrases: crate::rules::phrases(),
             streams: Table::new(STREAMS_MAX),
@@ -106,6 +108,8 @@ impl Detector {
         if !self.admit(event) {
             return found;
         }
+        // What rules told counts, blocked or not.
+        self.waf(event, &mut found);
         // A request the gateway held back says nothing about the application or the entity's habits.
         if matches!(
             event.enforced_rung.as_deref(),
@@ -164,6 +168,7 @@ impl Detector {
         });
         let other = self.walks.bytes()
             + self.prompts.bytes()
+            + self.web_attacks.bytes()
             + self.host.bytes()
             + self.book.bytes()
             + heap;
@@ -173,6 +178,7 @@ impl Detector {
             evicted: tables.iter().map(|table| table.2).sum::<u64>()
                 + self.walks.evicted()
                 + self.prompts.evicted()
+                + self.web_attacks.evicted()
                 + self.host.evicted()
                 + self.book.evicted(),
             ..self.stats

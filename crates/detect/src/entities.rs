@@ -60,6 +60,10 @@ impl<const N: usize> Known<N> {
         self.0.first().is_none_or(|first| *first == 0)
     }
 
+    pub(crate) fn count(&self) -> u32 {
+        self.0.iter().filter(|known| **known != 0).count() as u32
+    }
+
     /// Every place is taken: whoever this is goes about so much that a new one says little.
     pub(crate) fn is_full(&self) -> bool {
         self.0.last().is_some_and(|last| *last != 0)

@@ -401,7 +401,11 @@ impl Grouper {
         // A campaign names many accounts of one address: that is the attack, not a shared address.
         if matches!(
             finding.rule.as_str(),
-            "credential-stuffing" | "password-spraying" | "account-bruteforce" | "l7-flood"
+            "credential-stuffing"
+                | "password-spraying"
+                | "account-bruteforce"
+                | "l7-flood"
+                | "web-attack"
         ) {
             return;
         }

@@ -22,7 +22,7 @@ mod window;
 pub use config::{
     CredentialConfig, DetectConfig, EnumerationConfig, FloodConfig, GroupConfig, LeakageConfig,
     LearningConfig, LimitConfig, LoginConfig, PromptConfig, SiteConfig, TakeoverConfig, TimeConfig,
-    WebShellConfig,
+    WebAttackConfig, WebShellConfig,
 };
 pub use detector::{DetectStats, Detector};
 pub use group::{Grouper, Merge};

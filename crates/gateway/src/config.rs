@@ -9,7 +9,9 @@ pub use limits::Limits;
 pub use site::{
     FailMode, HealthConfig, SiteConfig, StepUpConfig, TrustConfig, Unavailable, UpstreamConfig,
 };
-pub use waf::{MemoryConfig, RuleSetConfig, Stage, WafConfig, WafException, WafRoute};
+pub use waf::{
+    EXCEPTION_MS, MemoryConfig, RuleSetConfig, Stage, WafConfig, WafException, WafRoute,
+};
 
 use ipnet::IpNet;
 use serde::Deserialize;

@@ -29,7 +29,7 @@ fn every_story_comes_out_as_expected_and_twice_the_same() {
         assert_eq!(story["differences"], serde_json::json!([]), "{}", story["name"]);
     }
     assert!(first.status.success());
-    assert!(stories.len() >= 6, "{} stories", stories.len());
+    assert!(stories.len() >= 7, "{} stories", stories.len());
     assert!(first.stdout == second.stdout, "two runs differ");
 
     // What a bless must not wave through.
@@ -72,6 +72,28 @@ fn every_story_comes_out_as_expected_and_twice_the_same() {
                 "{name}: {rule} in {story:?}"
             );
         }
+    }
+    // A hundred attacks are one incident; what got through is cut off, who tripped once is not.
+    let waf = outcome("web-attack-waf");
+    assert_eq!(waf["answers"]["scanner"]["200"], Value::Null);
+    for (who, actions) in [
+        ("203.0.113.44", &["limit"][..]),
+        ("198.51.100.23", &["limit", "block"]),
+        ("192.0.2.61", &[]),
+        ("192.0.2.62", &[]),
+    ] {
+        let target = format!("address:{who}");
+        let rungs: Vec<&str> = waf["actions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|action| action["target"] == target)
+            .map(|action| action["rung"].as_str().unwrap())
+            .collect();
+        assert_eq!(rungs, actions, "{who}");
+    }
+    for (who, answers) in [("reader", 3), ("author", 2)] {
+        assert_eq!(waf["answers"][who], serde_json::json!({ "200": answers }), "{who}");
     }
     // Whoever did nothing wrong got in, but for the accounts that were broken into.
     let users = &outcome("l7-flood")["answers"]["users"];

@@ -2,7 +2,7 @@ use crate::PolicySet;
 use schema::Diagnostic;
 
 /// The policy files of `packs/respond/`, by file name.
-pub const SHIPPED: [(&str, &str); 11] = [
+pub const SHIPPED: [(&str, &str); 12] = [
     ("account-bruteforce.yaml", include_str!("../../../packs/respond/account-bruteforce.yaml")),
     ("account-takeover.yaml", include_str!("../../../packs/respond/account-takeover.yaml")),
     ("credential-stuffing.yaml", include_str!("../../../packs/respond/credential-stuffing.yaml")),
@@ -16,6 +16,7 @@ pub const SHIPPED: [(&str, &str); 11] = [
     ),
     ("response-leakage.yaml", include_str!("../../../packs/respond/response-leakage.yaml")),
     ("reverse-shell.yaml", include_str!("../../../packs/respond/reverse-shell.yaml")),
+    ("web-attack.yaml", include_str!("../../../packs/respond/web-attack.yaml")),
     ("web-shell.yaml", include_str!("../../../packs/respond/web-shell.yaml")),
 ];
 

@@ -17,6 +17,7 @@ mod openapi;
 mod secret;
 mod tenant;
 mod time;
+mod waf;
 
 pub use action::{
     Action, ActionChange, ActionState, Actor, Approval, BlastRadius, Reconsider, Restriction,
@@ -34,3 +35,4 @@ pub use ledger::{Leaf, LeafKind};
 pub use secret::Secret;
 pub use tenant::{InvalidTenant, TenantId};
 pub use time::{Timestamp, format_time, parse_time};
+pub use waf::{WafMatch, WafSet, waf_sets, waf_sets_of};

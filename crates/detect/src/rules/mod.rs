@@ -7,12 +7,14 @@ mod leakage;
 mod login;
 mod prompt;
 mod takeover;
+mod waf;
 mod web_shell;
 
 pub(crate) use flood::{Cell, Usual};
 pub(crate) use login::{SiteLogin, SourceLogin};
 pub(crate) use prompt::{Prompts, phrases};
 pub(crate) use takeover::Suspicion;
+pub(crate) use waf::WebAttacks;
 pub(crate) use web_shell::Host;
 
 /// What can be found. The name is a code for life.
@@ -31,10 +33,12 @@ pub enum Rule {
     ReverseShell,
     L7Flood,
     PromptInjectionProbing,
+    WebAttack,
+    ResponseDisclosure,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 13] = [
+    pub const ALL: [Rule; 15] = [
         Rule::CredentialStuffing,
         Rule::PasswordSpraying,
         Rule::AccountBruteforce,
@@ -48,6 +52,8 @@ impl Rule {
         Rule::ReverseShell,
         Rule::L7Flood,
         Rule::PromptInjectionProbing,
+        Rule::WebAttack,
+        Rule::ResponseDisclosure,
     ];
 
     /// As [`schema::Finding::rule`] has it.
@@ -66,6 +72,8 @@ impl Rule {
             Rule::ReverseShell => "reverse-shell",
             Rule::L7Flood => "l7-flood",
             Rule::PromptInjectionProbing => "prompt-injection-probing",
+            Rule::WebAttack => "web-attack",
+            Rule::ResponseDisclosure => "response-disclosure",
         }
     }
 

@@ -1,6 +1,11 @@
 //! `plura waf exam`: CRS's own tests, sat by the engine or by a server that runs. See `docs/waf-exam.md`.
+//! `plura waf report` and `suggest`: from shadow to enforce, by what was stored. See `docs/waf.md`.
 
 mod live;
+mod report;
+mod shapes;
+mod stored;
+mod suggest;
 mod suite;
 
 use super::Context;
@@ -16,14 +21,41 @@ use seclang::exam::{
     Expected, Failed, Native, NoAnswer, Outcome, Overrides, Target, Test, run as sit,
 };
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+
+/// Places whose ordinary traffic is asked for; each is one query.
+const PLACES_ASKED_MAX: usize = 100;
 
 #[derive(Subcommand)]
 pub enum WafCommand {
     /// Run tests in go-ftw's form and compare with what they expect
     Exam(ExamArgs),
+    /// What rules did, and would have done, with stored traffic
+    Report(StoredArgs),
+    /// Exceptions for what looks like false positives in stored traffic, to look at and paste
+    Suggest(SuggestArgs),
+}
+
+#[derive(Args)]
+pub struct StoredArgs {
+    /// How far back: 12h, 7d
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    since: String,
+    /// Only this site
+    #[arg(long)]
+    site: Option<String>,
+}
+
+#[derive(Args)]
+pub struct SuggestArgs {
+    #[command(flatten)]
+    stored: StoredArgs,
+    /// Visitors a rule has to match at one place
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..))]
+    visitors: u16,
 }
 
 #[derive(Args)]
@@ -49,7 +81,14 @@ pub struct ExamArgs {
 }
 
 pub fn run(context: &Context, command: WafCommand) -> Result<ExitCode, Failure> {
-    let WafCommand::Exam(args) = command;
+    match command {
+        WafCommand::Exam(args) => run_exam(context, args),
+        WafCommand::Report(args) => report_stored(context, args),
+        WafCommand::Suggest(args) => suggest_exceptions(context, args),
+    }
+}
+
+fn run_exam(context: &Context, args: ExamArgs) -> Result<ExitCode, Failure> {
     let tests = suite::tests(std::slice::from_ref(&args.tests))?;
     let overrides = suite::overrides(&args.overrides)?;
     if let (Some(url), Some(log)) = (&args.live, &args.log) {
@@ -66,6 +105,130 @@ pub fn run(context: &Context, command: WafCommand) -> Result<ExitCode, Failure> 
             .hint("name a CRS checkout with its `crs-setup.conf` or `crs-setup.conf.example`"));
     }
     exam(context, &mut native(&folder, args.paranoia)?, &tests, &overrides)
+}
+
+fn report_stored(context: &Context, args: StoredArgs) -> Result<ExitCode, Failure> {
+    let client = context.client()?;
+    let range = stored::Range::of(&args.since, args.site)?;
+    let mut counting = report::Counting::default();
+    let complete = stored::each_told(&client, &range, |event| counting.add(event))?;
+    let report = counting.report();
+    if context.format == Format::Json {
+        say_json(&json!({
+            "since": schema::format_time(range.since),
+            "site": range.site,
+            "complete": complete,
+            "events": report.events,
+            "sets": report.sets,
+            "rules": report.rules,
+        }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let set = |set: &report::SetReport| {
+        vec![
+            set.rules.clone(),
+            set.stage.clone(),
+            set.events.to_string(),
+            set.clients.to_string(),
+            set.would_block.to_string(),
+            set.blocked.to_string(),
+            set.uninspected.to_string(),
+        ]
+    };
+    let sets = report.sets.iter().map(set).collect();
+    say(&table(
+        &["rules", "stage", "events", "clients", "would block", "blocked", "uninspected"],
+        sets,
+    ));
+    let tops = |tops: &[report::Top]| {
+        let each = tops.iter().map(|top| format!("{} ({})", top.name, top.hits));
+        each.collect::<Vec<_>>().join(", ")
+    };
+    let rule = |rule: &report::RuleReport| {
+        vec![
+            rule.rules.clone(),
+            rule.stage.clone(),
+            rule.rule.to_string(),
+            rule.hits.to_string(),
+            rule.clients.to_string(),
+            rule.would_block.to_string(),
+            rule.blocked.to_string(),
+            rule.alone.to_string(),
+            tops(&rule.paths),
+            tops(&rule.parameters),
+            schema::format_time(rule.first_seen),
+            schema::format_time(rule.last_seen),
+            rule.message.clone(),
+        ]
+    };
+    say("");
+    say(&table(
+        &[
+            "rules",
+            "stage",
+            "rule",
+            "hits",
+            "clients",
+            "would block",
+            "blocked",
+            "alone",
+            "paths",
+            "parameters",
+            "first",
+            "last",
+            "message",
+        ],
+        report.rules.iter().map(rule).collect(),
+    ));
+    let rest = if complete { "" } else { "; there are more: ask for less with --since or --site" };
+    say(&format!("({} events since {}{rest})", report.events, schema::format_time(range.since)));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn suggest_exceptions(context: &Context, args: SuggestArgs) -> Result<ExitCode, Failure> {
+    let client = context.client()?;
+    let range = stored::Range::of(&args.stored.since, args.stored.site)?;
+    let visitors_min = usize::from(args.visitors);
+    let mut learning = suggest::Learning::default();
+    // Without all findings an attacker may pass for a visitor.
+    if !stored::each_finding(&client, &range, |finding| learning.flag(finding))? {
+        return Err(Failure::input("there are more findings than can be looked at")
+            .hint("ask for less with --since"));
+    }
+    let complete = stored::each_told(&client, &range, |event| learning.add(event))?;
+    let mut shapes = BTreeMap::new();
+    let places: BTreeSet<(String, String)> = learning
+        .candidates(visitors_min)
+        .map(|place| (place.host.clone(), place.path.clone()))
+        .take(PLACES_ASKED_MAX)
+        .collect();
+    for (host, path) in places {
+        let mut seen = shapes::Shapes::default();
+        stored::ordinary(&client, &range, &host, &path, |event| seen.add(event))?;
+        shapes.insert((host, path), seen);
+    }
+    let now = jiff::Timestamp::now().as_millisecond();
+    let (suggested, declined) = learning.suggest(visitors_min, &shapes, now);
+    if context.format == Format::Json {
+        say_json(&json!({ "complete": complete, "exceptions": suggested, "declined": declined }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if suggested.is_empty() {
+        say("# nothing looks like a false positive");
+    } else {
+        say(crate::output::printable(&suggest::yaml(&suggested)).trim_end());
+    }
+    for not in &declined {
+        let about = format!(
+            "# not suggested: {} in {} at {} of {}: {}",
+            not.rule, not.parameter, not.path, not.host, not.why
+        );
+        say(&crate::output::printable(&about.replace('\n', " ")));
+    }
+    if !complete {
+        say("# there are more events than were looked at: ask for less with --since or --site");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `plura rules test`.

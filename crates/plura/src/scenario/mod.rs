@@ -4,6 +4,7 @@ mod expect;
 mod play;
 mod script;
 mod turns;
+mod waf;
 
 pub use play::{Capture, SITES, Stage, tuning};
 pub use script::{Peak, Script, Span, Traffic, load, span_ms, stamp_log};

@@ -2,6 +2,7 @@
 
 use super::script::{HumanAct, Mode, Script, stamp_log};
 use super::turns::{Said, What, turns};
+use super::waf::Watch;
 use crate::shop::{Request, Response, Shop};
 use gateway::config::SiteConfig;
 use gateway::enforce::{Enforcer, Pattern, RequestKeys, Verdict};
@@ -54,6 +55,7 @@ pub struct Stage {
     jars: BTreeMap<String, BTreeMap<String, String>>,
     pub capture: Capture,
     pub enforcer: Enforcer,
+    pub watch: Watch,
 }
 
 impl Capture {
@@ -106,7 +108,13 @@ impl Capture {
 
 impl Stage {
     pub fn new(capture: Capture) -> Stage {
-        Stage { shop: Shop::new(1), jars: BTreeMap::new(), capture, enforcer: Enforcer::new() }
+        Stage {
+            shop: Shop::new(1),
+            jars: BTreeMap::new(),
+            capture,
+            enforcer: Enforcer::new(),
+            watch: Watch::default(),
+        }
     }
 
     /// One request: past the enforcer, to the shop, back, and what the gateway would have recorded.
@@ -119,10 +127,26 @@ impl Stage {
         let is_open = matches!(verdict, Verdict::StepUp(_) | Verdict::Isolate(_))
             && guarded.open.iter().any(|pattern| pattern.matches(&request.method, &request.path));
         let held = if is_open { None } else { verdict.cause().cloned() };
-        let response = match &held {
-            Some(_) => refusal(&verdict),
-            None => self.shop.handle(&request, now),
+        // Who may not pass costs no inspection.
+        let watched = match &held {
+            Some(_) => None,
+            None => self.watch.request(&guarded.site.name, &head, &request.body)?,
         };
+        let (mut watched, blocked) = watched.map_or((None, None), |(w, stop)| (Some(w), stop));
+        let is_asked = held.is_none() && blocked.is_none();
+        let mut response = match (&held, blocked) {
+            (Some(_), _) => refusal(&verdict),
+            (None, Some(blocked)) => blocked,
+            (None, None) => self.shop.handle(&request, now),
+        };
+        if let Some(watched) = watched.as_mut().filter(|_| is_asked) {
+            let headers = header_map(&response.headers)?;
+            if let Some(instead) = watched.response(response.status, &headers, &response.body)? {
+                response = instead;
+            }
+        }
+        let sequence = self.capture.sequence;
+        let waf = watched.map(|watched| watched.finish(&head, sequence, now));
         self.keep_cookies(said, &response);
         let exchange = Exchange {
             gateway: Arc::clone(&self.capture.gateway),
@@ -133,12 +157,13 @@ impl Stage {
             response_headers: header_map(&response.headers)?,
             response_body: CapturedBody::whole(response.body.clone()),
             finished: now + 12,
-            upstream: held.is_none().then(|| "127.0.0.1:9000".to_owned()),
+            upstream: is_asked.then(|| "127.0.0.1:9000".to_owned()),
             enforced: held.map(|cause| Enforced {
                 rung: cause.rung,
                 action: cause.action,
                 reason: cause.reason,
             }),
+            waf,
             ..Exchange::default()
         };
         self.capture.sequence += 1;
@@ -273,10 +298,12 @@ pub fn play(script: &Script) -> Result<Outcome, String> {
     let context = Context { mode, protected: Protected::default() };
     let policies = PolicySet::shipped()
         .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let mut stage = Stage::new(Capture::new("story-gateway", Keys::new(&STORY_KEY))?);
+    stage.watch = Watch::of(script)?;
     let mut run = Run {
         tenant: "story".parse().map_err(|error: schema::InvalidTenant| error.to_string())?,
         zero,
-        stage: Stage::new(Capture::new("story-gateway", Keys::new(&STORY_KEY))?),
+        stage,
         engine: Engine::new(tuning.detect, tuning.group, policies, context, [7; 16]),
         past: Vec::new(),
         findings: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! A scenario as its author writes it: `scenarios/NAME/scenario.yaml` and the raw inputs beside it.
 //! `docs/scenarios.md` is the reference.
 
+use gateway::config::{RuleSetConfig, WafConfig};
 use schema::{Diagnostic, Rung};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -26,6 +27,12 @@ pub struct Script {
     pub mode: Mode,
     #[serde(default)]
     pub traffic: Traffic,
+    /// ModSecurity rules by name, as in `gateway.yaml`; files are beside the script.
+    #[serde(default)]
+    pub rule_sets: BTreeMap<String, RuleSetConfig>,
+    /// By site: its rule sets at work, as `waf` of a site in `gateway.yaml`.
+    #[serde(default)]
+    pub waf: BTreeMap<String, Vec<WafConfig>>,
     pub scenes: Vec<Scene>,
     /// Where this script was read from; raw inputs are beside it.
     #[serde(skip)]

@@ -1,0 +1,187 @@
+//! Stored traffic through the server's query API, page by page.
+
+use crate::client::Client;
+use crate::commands::list;
+use crate::output::{EXIT_USAGE, Failure};
+use schema::{Event, Finding, Timestamp, format_time, parse_time};
+use serde_json::{Value, json};
+
+/// Events of one page; each may hold many matches, and an answer has a limit in bytes.
+const PAGE_ROWS: usize = 1_000;
+/// Events read at most; beyond it the newest are missing.
+const EVENTS_MAX: usize = 200_000;
+/// Ordinary requests looked at for one place.
+const ORDINARY_ROWS: usize = 500;
+/// Findings read at most.
+const FINDINGS_MAX: usize = 20_000;
+
+const COLUMNS: &str =
+    "time, id, host, path, endpoint, src_ip, account, credential, session, outcome, rest";
+
+/// Which part of the past.
+pub struct Range {
+    pub since: Timestamp,
+    pub site: Option<String>,
+}
+
+impl Range {
+    /// `since`: a length of time as people write it, back from now.
+    pub fn of(since: &str, site: Option<String>) -> Result<Range, Failure> {
+        let span = crate::scenario::span_ms(since).ok_or_else(|| {
+            Failure::new(EXIT_USAGE, format!("`{since}` is not a length of time"))
+                .hint("write it like 12h or 7d")
+        })?;
+        Ok(Range { since: jiff::Timestamp::now().as_millisecond() - span, site })
+    }
+
+    fn condition(&self) -> String {
+        let site = self.site.as_deref().map(|site| format!(" AND site = {}", quoted(site)));
+        format!("time >= '{}'{}", format_time(self.since), site.unwrap_or_default())
+    }
+}
+
+/// Every event in which a rule set had something to tell, oldest first; false: there are more.
+pub fn each_told(
+    client: &Client,
+    range: &Range,
+    mut visit: impl FnMut(&Event),
+) -> Result<bool, Failure> {
+    let mut after = String::new();
+    let mut read = 0;
+    loop {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM events WHERE {}{after} AND rest LIKE '%\"waf\":%' \
+             ORDER BY time, id LIMIT {PAGE_ROWS}",
+            range.condition()
+        );
+        let answer = client.post("/api/v1/query", &json!({ "sql": sql, "rows": PAGE_ROWS }))?;
+        let rows = list(&answer, "/rows");
+        rows.iter().filter_map(event).for_each(|event| visit(&event));
+        read += rows.len();
+        let is_cut = answer.pointer("/truncated").and_then(Value::as_bool).unwrap_or(false);
+        let Some(last) = rows.last().filter(|_| is_cut || rows.len() == PAGE_ROWS) else {
+            return Ok(true);
+        };
+        if read >= EVENTS_MAX {
+            return Ok(false);
+        }
+        let (time, id) = (cell(last, 0).unwrap_or_default(), cell(last, 1).unwrap_or_default());
+        let (time, id) = (quoted(time), quoted(id));
+        after = format!(" AND (time > {time} OR (time = {time} AND id > {id}))");
+    }
+}
+
+/// Requests to one endpoint that came to success and tripped over nothing, newest first.
+pub fn ordinary(
+    client: &Client,
+    range: &Range,
+    host: &str,
+    path: &str,
+    mut visit: impl FnMut(&Event),
+) -> Result<(), Failure> {
+    let endpoint = match path.strip_suffix('*') {
+        Some(stem) => format!("starts_with(endpoint, {})", quoted(&format!("{stem}{{"))),
+        None => format!("endpoint = {}", quoted(path)),
+    };
+    let sql = format!(
+        "SELECT query, request_content_type, request_body FROM events WHERE {} AND host = {} AND {endpoint} \
+         AND outcome = 'success' AND (rest IS NULL OR rest NOT LIKE '%\"waf\":%') \
+         ORDER BY time DESC LIMIT {ORDINARY_ROWS}",
+        range.condition(),
+        quoted(host)
+    );
+    let answer = client.post("/api/v1/query", &json!({ "sql": sql, "rows": ORDINARY_ROWS }))?;
+    for row in list(&answer, "/rows") {
+        let text = |at: usize| cell(row, at).map(str::to_owned);
+        visit(&Event {
+            query: text(0),
+            request_content_type: text(1),
+            request_body: text(2),
+            ..Event::default()
+        });
+    }
+    Ok(())
+}
+
+/// Every finding of the time; false: there are more.
+pub fn each_finding(
+    client: &Client,
+    range: &Range,
+    mut visit: impl FnMut(&Finding),
+) -> Result<bool, Failure> {
+    let mut after: Option<String> = None;
+    let mut read = 0;
+    loop {
+        let parts = [
+            ("since", Some(range.since.to_string())),
+            ("limit", Some("500".to_owned())),
+            ("after", after.take()),
+        ];
+        let page =
+            client.get(&format!("/api/v1/findings{}", crate::commands::query_string(&parts)))?;
+        let items = list(&page, "/items");
+        let findings = items.iter().filter_map(|item| serde_json::from_value(item.clone()).ok());
+        findings.for_each(|finding: Finding| visit(&finding));
+        read += items.len();
+        after = page.pointer("/next").and_then(Value::as_str).map(str::to_owned);
+        if after.is_none() || items.is_empty() {
+            return Ok(true);
+        }
+        if read >= FINDINGS_MAX {
+            return Ok(false);
+        }
+    }
+}
+
+fn cell(row: &Value, at: usize) -> Option<&str> {
+    row.get(at).and_then(Value::as_str)
+}
+
+/// A row of [`COLUMNS`].
+fn event(row: &Value) -> Option<Event> {
+    let text = |at: usize| cell(row, at).map(str::to_owned);
+    Some(Event {
+        time: parse_time(cell(row, 0)?)?,
+        host: text(2),
+        path: text(3),
+        endpoint: text(4),
+        src_ip: text(5),
+        account: text(6),
+        credential: text(7),
+        session: text(8),
+        outcome: text(9),
+        rest: serde_json::from_str(cell(row, 10)?).ok()?,
+        ..Event::default()
+    })
+}
+
+/// A text in SQL.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_becomes_an_event_and_a_text_stays_a_text() {
+        let row = json!([
+            "2026-11-22T00:00:04.000Z",
+            "id",
+            "shop.example",
+            "/search",
+            "GET /search",
+            "192.0.2.1",
+            null,
+            null,
+            "s1",
+            "success",
+            "{\"plura\":{\"waf\":[{\"rules\":\"crs\"}]}}"
+        ]);
+        let event = event(&row).unwrap();
+        assert_eq!((event.host.as_deref(), event.account), (Some("shop.example"), None));
+        assert_eq!(schema::waf_sets_of(&event.rest)[0].rules, "crs");
+        assert_eq!(quoted("o'hara' OR 1=1 --"), "'o''hara'' OR 1=1 --'");
+    }
+}
