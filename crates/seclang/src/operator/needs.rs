@@ -3,7 +3,7 @@
 //! For a pattern: a walk over its parts gathers what every match contains. Strings are compared without
 //! regard to ASCII case, which may only let more values through.
 
-use super::{Operator, Pattern, injection};
+use super::{Operator, injection};
 use crate::byteset::ByteSet;
 use crate::rule::Text;
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
@@ -52,7 +52,7 @@ impl Operator {
             | Self::VerifyCc(pattern)
             | Self::VerifyCpf(pattern)
             | Self::VerifySsn(pattern)
-            | Self::VerifySvnr(pattern) => of_pattern(pattern),
+            | Self::VerifySvnr(pattern) => pattern.needs().clone(),
             Self::BeginsWith(text)
             | Self::Contains(text)
             | Self::ContainsWord(text)
@@ -109,8 +109,8 @@ fn of_text(text: &Text) -> Needs {
     }
 }
 
-fn of_pattern(pattern: &Pattern) -> Needs {
-    let hir = pattern.hir();
+/// What every match of a pattern has.
+pub fn of_hir(hir: &Hir) -> Needs {
     let mut walked = walk(hir, 0);
     if let Some(exact) = walked.exact.take() {
         walked.found.offer(exact);

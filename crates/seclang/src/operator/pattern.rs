@@ -1,5 +1,6 @@
 //! `@rx`: a pattern of PCRE, run by Rust's engine, whose time is linear in the value.
 
+use super::needs::{self, Needs};
 use super::pcre;
 use super::{CAPTURES_MAX, Captures};
 use regex::bytes::{Regex, RegexBuilder};
@@ -24,7 +25,7 @@ pub struct Pattern {
     pub text: String,
     /// In the words of `regex-syntax`.
     translated: String,
-    hir: Hir,
+    needs: Needs,
     regex: OnceLock<Option<Regex>>,
 }
 
@@ -54,9 +55,9 @@ impl Pattern {
             text: String::from_utf8_lossy(text).into_owned(),
             translated: translated.text,
             regex: OnceLock::new(),
-            hir,
+            needs: needs::of_hir(&hir),
         };
-        if states(&pattern.hir) > STATES_SURE_MAX {
+        if states(&hir) > STATES_SURE_MAX {
             let regex = compile(&pattern.translated).map_err(|error| {
                 (
                     format!("the pattern cannot be compiled: {error}"),
@@ -73,9 +74,9 @@ impl Pattern {
         self.regex.get_or_init(|| compile(&self.translated).ok()).as_ref()
     }
 
-    /// What the pattern means, for those who look for what every match has.
-    pub fn hir(&self) -> &Hir {
-        &self.hir
+    /// What every match has.
+    pub fn needs(&self) -> &Needs {
+        &self.needs
     }
 
     /// Whether it is somewhere in `value`. The groups of the first match are caught.
