@@ -12,3 +12,4 @@ cargo bench --locked -p gateway --bench evidence
 # Beside Cedar and Rego, in a workspace of its own so that they stay out of the product's lock file.
 cargo run --release --locked --manifest-path benches/trust/Cargo.toml
 benches/gateway.sh
+benches/waf.sh

@@ -18,6 +18,7 @@ case "$purpose" in
   bench)
     need wrk wrk; need nginx nginx-light; need python3 python3; need curl curl
     [ -e /usr/lib/nginx/modules/ngx_http_modsecurity_module.so ] || missing_packages+=(libnginx-mod-http-modsecurity)
+    python3 -c 'import yaml' 2>/dev/null || missing_packages+=(python3-yaml)
     ;;
   fuzz) need clang clang ;;
   *) echo "setup: unknown purpose \`$purpose\`: use build, test, bench or fuzz" >&2; exit 2 ;;
