@@ -1,6 +1,7 @@
 //! Values of the field, labelled by others.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout)]
 
-#[expect(dead_code, reason = "the other tests load rules, too")]
+#[allow(dead_code)] // the other tests load rules, too
 mod common;
 
 use common::shared;

@@ -251,6 +251,8 @@ fn ordinary_life() -> Script {
         history: crate::scenario::Span(8 * 86_400_000),
         duration: crate::scenario::Span(86_400_000),
         mode: Default::default(),
+        rule_sets: BTreeMap::new(),
+        waf: BTreeMap::new(),
         traffic: crate::scenario::Traffic {
             shoppers: 90,
             visits_per_day: 2.5,
