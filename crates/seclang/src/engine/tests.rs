@@ -356,3 +356,23 @@ SecRule ARGS_NAMES:q|REQUEST_HEADERS:HOST "@rx (?i)q" "id:3,phase:2,pass,log""#;
     assert_eq!(ids(&get(rules, "/?Q=needle").1), [1, 2, 3]);
     assert_eq!(ids(&get(rules, "/?q=needle").1), [1, 2, 3]);
 }
+
+#[test]
+fn more_guards_than_the_plan_asks_jump_where_they_stand() {
+    let rules: String = (0..140u32)
+        .map(|n| {
+            let id = 10 + 3 * n;
+            format!(
+                "SecRule TX:a{n} \"@lt 1\" \"id:{id},phase:2,pass,nolog,skipAfter:END-{n}\"\n\
+                 SecRule ARGS \"@rx needle\" \"id:{},phase:2,pass,log\"\n\
+                 SecMarker END-{n}\n\
+                 SecRule ARGS \"@rx needle\" \"id:{},phase:2,pass,nolog,setvar:tx.a{}=0\"\n",
+                id + 1,
+                id + 2,
+                n + 2,
+            )
+        })
+        .collect();
+    let (_, verdict) = get(&rules, "/?q=needle");
+    assert_eq!(ids(&verdict), [11, 14]);
+}
