@@ -242,8 +242,7 @@ impl Transaction {
 
     /// Phase 2. `body` is what there is of the body, `complete` whether that is all of it.
     pub fn request_body(&mut self, body: &[u8], complete: bool) -> Option<&Interruption> {
-        if self.mode() != EngineMode::Off {
-            let body = if self.wants_request_body() { body } else { &[] };
+        if self.wants_request_body() {
             self.take_body(body, complete);
         }
         self.run(Phase::RequestBody)
@@ -457,9 +456,6 @@ impl Transaction {
             self.reached(Limit::RequestBody);
         }
         self.facts.body_bytes = whole.len() as u64;
-        if whole.is_empty() {
-            return;
-        }
         let processor = self.control.request_processor.or(match self.facts.body_type {
             BodyType::UrlEncoded => Some(BodyProcessor::UrlEncoded),
             BodyType::Multipart => Some(BodyProcessor::Multipart),
