@@ -7,9 +7,9 @@ out=$(mktemp -d)
 failed=0
 summary=""
 if [ "${QUICK:-0}" = 1 ]; then
-    values="--values 500 --wrk-seconds 2" rounds="--rounds 4 --down-seconds 8 --full-seconds 8" changes="--changes 100" times="--iterations 20" trust="--sessions 20 --load-seconds 2"
+    values="--values 500 --wrk-seconds 2" rounds="--rounds 4 --down-seconds 8 --full-seconds 8" changes="--changes 100" times="--iterations 20" trust="--sessions 20 --load-seconds 2" waf="--limit 450"
 else
-    values="" rounds="" changes="" times="" trust=""
+    values="" rounds="" changes="" times="" trust="" waf=""
 fi
 check() {
     name=$1
@@ -36,6 +36,8 @@ check real_input $values "$@"
 check trust $trust "$@"
 # shellcheck disable=SC2086
 check crash $rounds "$@"
+# shellcheck disable=SC2086
+check waf $waf "$@"
 echo "$summary"
 echo "figures in $out"
 exit $failed

@@ -33,7 +33,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rig import HERE, ROOT, Child, free_port, wait_for
+from rig import HERE, ROOT, Child, _listens as listens, free_port, wait_for
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so")
 # Bookkeeping, which may be in the log of one and not of the other: the scores' own rule, and CRS's report.
@@ -270,16 +270,6 @@ class Nginx:
 
     def close(self):
         self.child.stop(5)
-
-
-def listens(port, child):
-    if not child.alive():
-        raise RuntimeError(f"{child.name} ended: {child.errors()}")
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        return True
-    except OSError:
-        return False
 
 
 class Backend:
