@@ -174,7 +174,7 @@ pub enum Deed {
         name: String,
         value: Text,
     },
-    /// `sanitiseArg`, `sanitiseMatched`…: named in the audit log by stars.
+    /// `sanitiseArg`, `sanitiseMatched`…: of no effect, what is hidden is decided where evidence is protected.
     Sanitise(Sanitise),
 }
 
@@ -200,7 +200,7 @@ pub enum Sanitise {
 pub enum Control {
     RuleEngine(EngineMode),
     AuditEngine(AuditMode),
-    /// `+E`, `-C`, `ABIJ`: as written.
+    /// `+E`, `-C`, `ABIJ`: as written. Of no effect: an entry has the parts that the event has.
     AuditLogParts(String),
     RequestBodyAccess(bool),
     ResponseBodyAccess(bool),
@@ -217,7 +217,9 @@ pub enum Control {
     RemoveTargetById(Vec<IdRange>, Collection, Selector),
     RemoveTargetByTag(String, Collection, Selector),
     RemoveTargetByMessage(String, Collection, Selector),
-    /// `debugLogLevel`, `hashEngine`: understood, of no effect here.
+    /// Of no effect: logging is not the engine's.
+    DebugLogLevel,
+    /// `hashEngine=Off`, `parseXmlIntoArgs=Off`: asks for what is the case.
     None,
 }
 

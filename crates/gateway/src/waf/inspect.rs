@@ -357,7 +357,15 @@ impl Run {
         let of_engine = |limit: &Limit| match limit {
             Limit::RequestBody | Limit::RequestBodyNoFiles => Some(Gap::RequestBody),
             Limit::ResponseBody => Some(Gap::ResponseBody),
-            Limit::Arguments | Limit::Variables | Limit::Work => Some(Gap::Work),
+            Limit::Arguments
+            | Limit::Headers
+            | Limit::Cookies
+            | Limit::Depth
+            | Limit::Elements
+            | Limit::Parts
+            | Limit::Files
+            | Limit::Variables
+            | Limit::Work => Some(Gap::Work),
             // All rules ran; only the list of them is not complete.
             Limit::Matches => None,
         };
