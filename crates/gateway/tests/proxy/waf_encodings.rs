@@ -126,3 +126,31 @@ async fn a_bomb_costs_what_an_honest_body_costs() {
         assert_eq!(limits(&gateway, 1).await, ["request-body"], "{fail}");
     }
 }
+
+/// OWASP CRS refuses the header by policy, and what is in the body is found beside it; where it is at hand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_core_rule_set_still_refuses_the_header() {
+    let corpus =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora/crs");
+    if !corpus.join("rules").is_dir() {
+        return;
+    }
+    let corpus = corpus.canonicalize().unwrap();
+    let (upstream, _naive) = Naive::start().await;
+    let top = format!(
+        "rule_sets: {{crs: {{files: ['{0}/crs-setup.conf.example', '{0}/rules/*.conf']}}}}",
+        corpus.display()
+    );
+    let gateway = start(upstream, "    waf: [{rules: crs, stage: enforce, paranoia: 1}]", &top);
+    for (plain, is_attack) in
+        [(&b"q=blue shoes"[..], false), (b"q=1' UNION SELECT user,password FROM users--", true)]
+    {
+        let answer = gateway.send(&post(FORM, "gzip", &packed("gzip", plain))).await;
+        assert_eq!(problem_code(&answer), "waf-blocked");
+        let exchange = gateway.exchanges(1 + usize::from(is_attack)).await.pop().unwrap();
+        let waf = exchange.waf.unwrap();
+        let rules: Vec<u64> = waf.sets[0].matches.iter().map(|found| found.rule).collect();
+        assert!(rules.contains(&920450), "{rules:?}");
+        assert_eq!(rules.contains(&942100), is_attack, "{rules:?}");
+    }
+}
