@@ -25,9 +25,13 @@ struct Talk {
 
 impl Talk {
     async fn begin(settings: &str, head: &str) -> Talk {
+        Talk::begin_with(&format!("'{PACK}'"), settings, head).await
+    }
+
+    async fn begin_with(files: &str, settings: &str, head: &str) -> Talk {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let site = format!("    waf: [{{rules: llm{settings}}}]");
-        let top = format!("rule_sets: {{llm: {{files: ['{PACK}']}}}}");
+        let top = format!("rule_sets: {{llm: {{files: [{files}]}}}}");
         let gateway = start_config(config(listener.local_addr().unwrap(), &site, &top));
         let mut client = TcpStream::connect(gateway.addr).await.unwrap();
         let request = format!(
@@ -308,15 +312,37 @@ async fn a_client_that_leaves_does_not_take_the_record_along() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_key_behind_much_text_is_cut_off_all_the_same() {
     // The part that is looked at begins somewhere in the middle: wherever that is.
-    for shift in 0..8 {
+    for shift in 0..4 {
         let mut talk = Talk::begin(", stage: enforce, stream_hold_ms: 60", "").await;
         let before: String =
-            (0..400).map(|n| event(&format!("{}{n} ", "x".repeat(shift)))).collect();
+            (0..220).map(|n| event(&format!("{}{n} ", "x".repeat(shift)))).collect();
         talk.model.write_all(before.as_bytes()).await.unwrap();
-        talk.hears(&format!("{}399 ", "x".repeat(shift))).await;
+        talk.hears(&format!("{}219 ", "x".repeat(shift))).await;
         talk.says_all(&KEY).await;
         let (rest, _) = talk.rest().await;
         assert!(rest.contains("event: error"), "{shift}: {rest}");
         assert!(!rest.contains("LVGD7K"), "{shift}: {rest}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_only_the_whole_shows_is_told_when_it_is_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup = folder.path().join("setup.conf");
+    let threshold = "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.llm_answer_threshold=9\"\n";
+    std::fs::write(&setup, threshold).unwrap();
+    let files = format!("'{}', '{PACK}'", setup.display());
+    let settings = ", stage: enforce, stream_hold_ms: 20";
+    let mut talk = Talk::begin_with(&files, settings, "").await;
+    talk.says_all(&KEY).await;
+    let between: String = (0..220).map(|n| event(&format!("{n} "))).collect();
+    talk.model.write_all(between.as_bytes()).await.unwrap();
+    talk.says("900101-1234567").await;
+    talk.model.shutdown().await.unwrap();
+    let (rest, ended) = talk.rest().await;
+    assert!(ended && rest.contains("900101-1234567") && !rest.contains("event: error"), "{rest}");
+    let event = talk.event().await;
+    let told = &event.rest["plura"]["waf"][0];
+    assert_eq!((told["enforced"].as_bool(), told["blocked"].as_bool()), (Some(true), Some(false)));
+    assert_eq!(told["would_block"].as_bool(), Some(true), "{told}");
 }
