@@ -1,5 +1,9 @@
 //! One request and its response on their way through a site's rule sets.
 
+mod stream;
+
+pub use stream::Trial;
+
 use super::log::{About, LogFile, write_matches};
 use super::outcome::{Outcome, SetOutcome, limit_code};
 use super::ward::{Plan, Ward};
@@ -43,7 +47,7 @@ pub enum Gap {
     ResponseBody,
     /// There is no room for more bodies (`limits.waf_bytes_max`).
     Memory,
-    /// The response's content encoding is unknown or broken.
+    /// A content encoding is unknown or broken.
     Encoding,
     /// The engine's own limits.
     Work,
@@ -85,6 +89,8 @@ pub struct Inspection {
     held: Vec<Held>,
     blocked: Option<usize>,
     server: SocketAddr,
+    /// The answer, when it is a stream that the rules want to see.
+    stream: Option<stream::Passing>,
 }
 
 /// One rule set's part in it.
@@ -113,7 +119,8 @@ impl Inspection {
         let headers = headers(&seen.head.headers, Some(seen.host));
         let runs = wards.map(|(ward, plan)| Run::begin(ward, plan, seen, &headers, unique_id));
         let runs = runs.collect();
-        Some(Inspection { id, runs, held: Vec::new(), blocked: None, server: seen.local })
+        let server = seen.local;
+        Some(Inspection { id, runs, held: Vec::new(), blocked: None, server, stream: None })
     }
 
     /// Phase 1.
@@ -210,7 +217,8 @@ impl Inspection {
     }
 
     /// Phase 5, and what came of it all.
-    pub fn finish(self, seen: &RequestHead, logs: &Logs) -> Outcome {
+    pub fn finish(mut self, seen: &RequestHead, logs: &Logs) -> Outcome {
+        self.end_stream();
         let (id, blocked) = (self.id, self.blocked);
         let mut sets = Vec::with_capacity(self.runs.len());
         for (i, run) in self.runs.into_iter().enumerate() {
@@ -242,21 +250,18 @@ impl Inspection {
             return self.stopped();
         }
         let is_closed = self.runs.iter().any(Run::is_closed);
-        // Never closed while there are inspections: the semaphore lives as long as the gateway.
-        let permit = Arc::clone(&common.offload).acquire_owned().await;
         let mut runs = std::mem::take(&mut self.runs);
-        let work = tokio::task::spawn_blocking(move || {
+        let work = common.elsewhere(move || {
             runs.iter_mut().for_each(act);
-            drop(permit);
             runs
         });
         match work.await {
-            Ok(runs) => {
+            Some(runs) => {
                 self.runs = runs;
                 self.stopped()
             }
-            Err(error) => {
-                tracing::error!(%error, "an inspection ended by a panic");
+            None => {
+                tracing::error!("an inspection ended by a panic");
                 is_closed.then_some(Stop::Uninspected(Gap::Work))
             }
         }
@@ -354,23 +359,7 @@ impl Run {
     }
 
     fn open_gap(&self) -> Option<Gap> {
-        let of_engine = |limit: &Limit| match limit {
-            Limit::RequestBody | Limit::RequestBodyNoFiles => Some(Gap::RequestBody),
-            Limit::ResponseBody => Some(Gap::ResponseBody),
-            Limit::Arguments
-            | Limit::Headers
-            | Limit::Cookies
-            | Limit::Depth
-            | Limit::Elements
-            | Limit::Parts
-            | Limit::Files
-            | Limit::Variables
-            | Limit::Work => Some(Gap::Work),
-            // All rules ran; only the list of them is not complete.
-            Limit::Matches => None,
-        };
-        let engine = self.transaction.limits().iter().find_map(of_engine);
-        self.gaps.first().copied().or(engine)
+        self.gaps.first().copied().or_else(|| gap_of(&self.transaction))
     }
 
     fn finish(self, is_blocked: bool) -> SetOutcome {
@@ -414,6 +403,26 @@ impl Run {
             audited: verdict.audit,
         }
     }
+}
+
+/// What the engine's own limits left out.
+fn gap_of(transaction: &Transaction) -> Option<Gap> {
+    let gap = |limit: &Limit| match limit {
+        Limit::RequestBody | Limit::RequestBodyNoFiles => Some(Gap::RequestBody),
+        Limit::ResponseBody => Some(Gap::ResponseBody),
+        Limit::Arguments
+        | Limit::Headers
+        | Limit::Cookies
+        | Limit::Depth
+        | Limit::Elements
+        | Limit::Parts
+        | Limit::Files
+        | Limit::Variables
+        | Limit::Work => Some(Gap::Work),
+        // All rules ran; only the list of them is not complete.
+        Limit::Matches => None,
+    };
+    transaction.limits().iter().find_map(gap)
 }
 
 /// As rules expect them: HTTP/2 says its host elsewhere.

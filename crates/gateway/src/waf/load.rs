@@ -13,6 +13,8 @@ use std::sync::Arc;
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Files in one folder that a pattern may name.
 const MATCHING_MAX: usize = 1_000;
+/// Notices of one rule set that are logged.
+const NOTICES_TOLD_MAX: usize = 20;
 /// The name under which `base.conf` is loaded.
 const BASE: &str = "plura:base.conf";
 const BASE_TEXT: &str = include_str!("base.conf");
@@ -24,6 +26,8 @@ pub struct Rules {
     pub engine: Arc<Engine>,
     /// What it calls itself (`SecComponentSignature`).
     pub version: String,
+    /// What its files say and has no effect here.
+    pub notices: Vec<Diagnostic>,
     said: HashMap<u64, Said>,
     config: RuleSetConfig,
     read: Sources,
@@ -67,8 +71,27 @@ impl Rules {
         }
         let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
         let set = seclang::load(&folder, &roots).map_err(|found| {
-            found.into_iter().map(|fault| diagnostic(name, &fault)).collect::<Vec<_>>()
+            let told = found.iter().map(|fault| diagnostic("rule-invalid", name, fault));
+            told.collect::<Vec<_>>()
         })?;
+        let ours = |notice: &&seclang::Diagnostic| &*notice.place.file != BASE;
+        let notices: Vec<Diagnostic> = set
+            .notices
+            .iter()
+            .filter(ours)
+            .map(|notice| diagnostic("rule-notice", name, notice))
+            .collect();
+        for notice in notices.iter().take(NOTICES_TOLD_MAX) {
+            let hint = notice.hint.as_deref().unwrap_or_default();
+            tracing::warn!(code = notice.code, place = notice.place, hint, "{}", notice.message);
+        }
+        if let Some(more) = notices.len().checked_sub(NOTICES_TOLD_MAX).filter(|more| *more > 0) {
+            tracing::warn!(
+                name,
+                more,
+                "`plura rules check` lists the other notices of this rule set"
+            );
+        }
         let version = set.signatures.join(" ");
         let said = set.rules().map(|rule| (rule.id, Said::of(rule))).collect();
         tracing::info!(rules = set.len(), version, name, "rule set loaded");
@@ -76,6 +99,7 @@ impl Rules {
             name: name.to_owned(),
             engine: Arc::new(Engine::new(set)),
             version,
+            notices,
             said,
             config: config.clone(),
             read: folder.read.into_inner(),
@@ -127,6 +151,12 @@ pub fn load_all(
     if faults.is_empty() { Ok(all) } else { Err(faults) }
 }
 
+/// Loads every rule set as a start would, and says what in their files has no effect.
+pub fn check(config: &Config) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    let all = load_all(config, None)?;
+    Ok(all.values().flat_map(|rules| rules.notices.iter().cloned()).collect())
+}
+
 impl Said {
     fn of(rule: &Rule) -> Said {
         let message = rule.links.iter().find_map(|link| link.message.as_ref());
@@ -146,9 +176,9 @@ fn plain(text: &Text) -> String {
     text.pieces.iter().map(piece).collect()
 }
 
-fn diagnostic(name: &str, fault: &seclang::Diagnostic) -> Diagnostic {
+fn diagnostic(code: &str, name: &str, fault: &seclang::Diagnostic) -> Diagnostic {
     let message = format!("rule set `{name}`: `{}`: {}", fault.subject, fault.problem);
-    let ours = Diagnostic::new("rule-invalid", fault.place.to_string(), message);
+    let ours = Diagnostic::new(code, fault.place.to_string(), message);
     match &fault.hint {
         Some(hint) => ours.hint(hint.as_str()),
         None => ours,
@@ -245,7 +275,29 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
+
+    fn load(text: &str) -> Rules {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("own.conf");
+        std::fs::write(&file, text).unwrap();
+        let files = vec![file.display().to_string()];
+        let config = RuleSetConfig { files, base: true, memory: MemoryConfig::default() };
+        Rules::load("own", &config).unwrap()
+    }
+
+    #[test]
+    fn what_has_no_effect_is_told_with_its_place() {
+        let rules = load("# a comment\nSecAction \"id:1,phase:1,pass,skipAfter:NOWHERE\"\n");
+        let told = &rules.notices[..];
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].code, "rule-notice");
+        assert!(told[0].place.ends_with("own.conf:2"), "{told:?}");
+        assert!(told[0].message.starts_with("rule set `own`: "), "{told:?}");
+        let rules = load("SecAction \"id:1,phase:1,pass,skipAfter:HERE\"\nSecMarker HERE\n");
+        assert_eq!(rules.notices, [], "nor of base.conf, which is ours");
+    }
 
     #[test]
     fn names_fit_their_patterns() {

@@ -9,6 +9,7 @@ use crate::evidence::RequestHead;
 use schema::Timestamp;
 use seclang::{EngineMode, Overrides, Without};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Made ready from its configuration; kept over a reload that does not change it.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Plan {
     pub stage: Stage,
     pub fail: FailMode,
     pub body_bytes_max: usize,
+    /// The longest an event of a streamed answer is held back.
+    pub stream_hold: Duration,
     /// What the engine is told where nothing is blocked…
     shadow: Overrides,
     /// …and where it may.
@@ -101,6 +104,7 @@ impl Plan {
             stage: route.and_then(|r| r.stage).unwrap_or(config.stage),
             fail: route.and_then(|r| r.fail).unwrap_or(config.fail),
             body_bytes_max: route.and_then(|r| r.body_bytes_max).unwrap_or(config.body_bytes_max),
+            stream_hold: Duration::from_millis(config.stream_hold_ms),
             shadow: Overrides { mode: Some(EngineMode::DetectionOnly), tx: tx.clone() },
             enforce: Overrides { mode: Some(EngineMode::On), tx },
         }
