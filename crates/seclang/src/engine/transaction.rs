@@ -119,6 +119,8 @@ pub(super) struct Controls {
     pub removed_tags: Vec<String>,
     pub removed_messages: Vec<String>,
     pub removed_targets: Vec<RemovedTarget>,
+    /// Values of which nothing is known.
+    pub overlooked: Option<fn(&[u8]) -> bool>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
