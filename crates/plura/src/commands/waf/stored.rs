@@ -53,8 +53,8 @@ const REQUEST_COLUMNS: [&str; 32] = [
     "outcome",
 ];
 
-const COLUMNS: &str =
-    "time, id, host, path, endpoint, src_ip, account, credential, session, outcome, rest";
+const COLUMNS: &str = "time, id, host, path, endpoint, src_ip, account, credential, session, outcome, rest, request_content_type, \
+     outcome_action";
 
 /// Which part of the past.
 pub struct Range {
@@ -260,6 +260,8 @@ fn event(row: &Value) -> Option<Event> {
         session: text(8),
         outcome: text(9),
         rest: serde_json::from_str(cell(row, 10)?).ok()?,
+        request_content_type: text(11),
+        outcome_action: text(12),
         ..Event::default()
     })
 }
@@ -309,10 +311,15 @@ mod tests {
             null,
             "s1",
             "success",
-            "{\"plura\":{\"waf\":[{\"rules\":\"crs\"}]}}"
+            "{\"plura\":{\"waf\":[{\"rules\":\"crs\"}]}}",
+            "text/csv",
+            "search"
         ]);
+        assert_eq!(COLUMNS.split(", ").count(), row.as_array().unwrap().len());
         let event = event(&row).unwrap();
         assert_eq!((event.host.as_deref(), event.account), (Some("shop.example"), None));
+        assert_eq!(event.request_content_type.as_deref(), Some("text/csv"));
+        assert_eq!(event.outcome_action.as_deref(), Some("search"));
         assert_eq!(schema::waf_sets_of(&event.rest)[0].rules, "crs");
         assert_eq!(quoted("o'hara' OR 1=1 --"), "'o''hara'' OR 1=1 --'");
     }
