@@ -11,12 +11,13 @@ mod metrics;
 mod outcome;
 mod ward;
 
+pub use ::inspect::SetOutcome;
 pub use inspect::{Gap, Inspection, Logs, Seen, Stop, Trial};
 pub use load::{Rules, check as check_rules, load_all};
 pub use log::LogFile;
 pub use memory::Remembered;
 pub use metrics::{WardMetrics, write_metrics};
-pub use outcome::{Outcome, SetOutcome};
+pub use outcome::Outcome;
 pub use ward::{Plan, Ward};
 
 use ring::rand::{SecureRandom, SystemRandom};

@@ -26,7 +26,7 @@ pub const EXCEPTION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 pub struct RuleSetConfig {
     /// In the order to load them; `*` and `?` may stand in the last part: `crs/rules/*.conf`.
     pub files: Vec<String>,
-    /// Load what turns bodies on and picks their parser before them (`waf/base.conf`).
+    /// Load what turns bodies on and picks their parser before them (`crates/inspect/src/base.conf`).
     #[serde(default = "yes")]
     pub base: bool,
     #[serde(default)]

@@ -5,11 +5,12 @@ mod stream;
 pub use stream::Trial;
 
 use super::log::{About, LogFile, write_matches};
-use super::outcome::{Outcome, SetOutcome, limit_code};
+use super::outcome::Outcome;
 use super::ward::{Plan, Ward};
 use super::{Common, Held, INLINE_BYTES_MAX};
 use crate::config::{FailMode, Stage};
 use crate::evidence::RequestHead;
+use ::inspect::{SetOutcome, limit_code, scores};
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
@@ -363,13 +364,7 @@ impl Run {
     }
 
     fn finish(self, is_blocked: bool) -> SetOutcome {
-        let number = |name: &str| {
-            std::str::from_utf8(self.transaction.tx(name)?).ok()?.trim().parse::<i64>().ok()
-        };
-        let inbound_score = number("blocking_inbound_anomaly_score");
-        let outbound_score = number("blocking_outbound_anomaly_score");
-        let inbound_threshold = number("inbound_anomaly_score_threshold");
-        let outbound_threshold = number("outbound_anomaly_score_threshold");
+        let scores = scores(&self.transaction);
         let began = Instant::now();
         let verdict = self.transaction.finish();
         let took = self.took + began.elapsed();
@@ -388,19 +383,20 @@ impl Run {
             metrics.micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         }
         SetOutcome {
-            rules: Arc::clone(&self.ward.rules),
-            stage: self.plan.stage,
+            rules: Arc::clone(&self.ward.rules.set),
+            stage: self.plan.stage.as_str(),
             enforced: self.enforced,
             decided,
-            inbound_score,
-            outbound_score,
-            inbound_threshold,
-            outbound_threshold,
+            inbound_score: scores.inbound,
+            outbound_score: scores.outbound,
+            inbound_threshold: scores.inbound_threshold,
+            outbound_threshold: scores.outbound_threshold,
             matches,
             matches_dropped: verdict.matches_dropped,
             limits,
             refused: self.refused,
             audited: verdict.audit,
+            record: None,
         }
     }
 }
@@ -410,7 +406,15 @@ fn gap_of(transaction: &Transaction) -> Option<Gap> {
     let gap = |limit: &Limit| match limit {
         Limit::RequestBody | Limit::RequestBodyNoFiles => Some(Gap::RequestBody),
         Limit::ResponseBody => Some(Gap::ResponseBody),
-        Limit::Arguments | Limit::Variables | Limit::Work => Some(Gap::Work),
+        Limit::Arguments
+        | Limit::Headers
+        | Limit::Cookies
+        | Limit::Depth
+        | Limit::Elements
+        | Limit::Parts
+        | Limit::Files
+        | Limit::Variables
+        | Limit::Work => Some(Gap::Work),
         // All rules ran; only the list of them is not complete.
         Limit::Matches => None,
     };
@@ -423,40 +427,11 @@ fn headers<'a>(headers: &'a HeaderMap, host: Option<&'a HeaderValue>) -> Vec<(&'
     if let Some(host) = host.filter(|_| !headers.contains_key(HOST)) {
         out.push((&b"Host"[..], host.as_bytes()));
     }
-    let line = |(name, value): (&'a HeaderName, &'a HeaderValue)| (shown(name), value.as_bytes());
+    let line = |(name, value): (&'a HeaderName, &'a HeaderValue)| {
+        (::inspect::written(name.as_str()).as_bytes(), value.as_bytes())
+    };
     out.extend(headers.iter().map(line));
     out
-}
-
-/// A header's name as people and clients write it. Rules compare without case, but they show names in
-/// what they log, and tools that read that know the written form; hyper keeps lower case only.
-fn shown(name: &HeaderName) -> &[u8] {
-    let written = match name.as_str() {
-        "accept" => "Accept",
-        "accept-charset" => "Accept-Charset",
-        "accept-encoding" => "Accept-Encoding",
-        "accept-language" => "Accept-Language",
-        "authorization" => "Authorization",
-        "cache-control" => "Cache-Control",
-        "connection" => "Connection",
-        "content-encoding" => "Content-Encoding",
-        "content-length" => "Content-Length",
-        "content-type" => "Content-Type",
-        "cookie" => "Cookie",
-        "host" => "Host",
-        "if-none-match" => "If-None-Match",
-        "location" => "Location",
-        "origin" => "Origin",
-        "range" => "Range",
-        "referer" => "Referer",
-        "server" => "Server",
-        "set-cookie" => "Set-Cookie",
-        "transfer-encoding" => "Transfer-Encoding",
-        "user-agent" => "User-Agent",
-        "x-forwarded-for" => "X-Forwarded-For",
-        other => other,
-    };
-    written.as_bytes()
 }
 
 fn protocol(version: Version) -> &'static [u8] {

@@ -1,6 +1,6 @@
 //! Streams of JSON events (`text/event-stream`): answers of models that come piece by piece.
 
-use super::{BodyError, json};
+use super::json;
 use crate::bag::Bag;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -143,7 +143,7 @@ impl Stream {
         match json::parse_kinds(text, self.depth_max, self.arguments_max, kinds, values) {
             Ok(()) => true,
             Err(error) => {
-                self.is_whole &= !matches!(error, BodyError::JsonLimit(_));
+                self.is_whole &= error.limit().is_none();
                 false
             }
         }

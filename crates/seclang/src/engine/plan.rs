@@ -203,6 +203,7 @@ pub fn parts_of(collection: Collection) -> &'static [Collection] {
         C::RequestUriRaw => &[C::RequestUriRaw],
         C::Xml | C::RequestXml => &[C::Xml],
         C::ResponseArgs => &[C::ResponseArgs],
+        C::ResponseXml => &[C::ResponseXml],
         C::ResponseBody => &[C::ResponseBody],
         C::ResponseHeaders => &[C::ResponseHeaders],
         C::ResponseHeadersNames => &[C::ResponseHeadersNames],

@@ -1,5 +1,6 @@
 //! Running a phase: rules in order, each at the values that could match it.
 
+use super::expand::EXPANDED_BYTES_MAX;
 use super::plan::Bits;
 use super::store::Span;
 use super::transaction::{Allowed, Matched, RemovedOf, RemovedTarget, Transaction};
@@ -258,6 +259,8 @@ impl Transaction {
                 {
                     ask(probe);
                 }
+                // What was found is not all: what looks alike is searched by itself.
+                scan.found.pop();
                 scan.overflowed = false;
                 continue;
             }
@@ -477,7 +480,7 @@ impl Transaction {
         value: Span,
         cell: Option<usize>,
     ) -> bool {
-        if self.is_excluded(looking, collection, name) {
+        if self.is_excluded(looking, collection, name) || self.is_overlooked(collection, value) {
             return false;
         }
         if looking.link.multi_match {
@@ -566,6 +569,12 @@ impl Transaction {
             })
     }
 
+    /// What rules made themselves is never masked.
+    fn is_overlooked(&self, collection: Collection, value: Span) -> bool {
+        collection != Collection::Tx
+            && self.control.overlooked.is_some_and(|is| is(self.store.text(value)))
+    }
+
     fn is_of(&self, removed: &RemovedTarget, rule: &Rule) -> bool {
         match &removed.of {
             RemovedOf::Ids(ranges) => ranges.iter().any(|range| range.contains(rule.id)),
@@ -633,7 +642,7 @@ impl Transaction {
                 vars.remove(name);
                 true
             }
-            Some(value) => vars.set(name, &value),
+            Some(value) => vars.set(name, &value) && value.len() < EXPANDED_BYTES_MAX,
         };
         if !kept {
             self.reached(Limit::Variables);
@@ -645,7 +654,6 @@ impl Transaction {
         match control {
             Control::RuleEngine(mode) => own.engine = Some(*mode),
             Control::AuditEngine(mode) => own.audit = Some(*mode),
-            Control::AuditLogParts(parts) => own.audit_parts = Some(parts.clone()),
             Control::RequestBodyAccess(on) => own.request_body_access = Some(*on),
             Control::ResponseBodyAccess(on) => own.response_body_access = Some(*on),
             Control::RequestBodyProcessor(processor) => {
@@ -687,7 +695,7 @@ impl Transaction {
                     selector: selector.clone(),
                 });
             }
-            Control::None => {}
+            Control::AuditLogParts(_) | Control::DebugLogLevel | Control::None => {}
         }
     }
 

@@ -4,6 +4,8 @@ use super::plan::{Chains, Plan};
 use crate::byteset::ByteSet;
 use crate::transform::Transformation;
 use crate::variable::Collection;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A piece of the transaction's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,14 +41,15 @@ pub struct Made {
 pub struct Store {
     text: Vec<u8>,
     cells: Vec<Cell>,
+    unicode_map: Option<Arc<BTreeMap<u32, u8>>>,
     /// Kept between uses.
     scratch: Vec<u8>,
 }
 
 impl Store {
-    /// With room for about so many bytes.
-    pub fn with_room(bytes: usize) -> Self {
-        Self { text: Vec::with_capacity(bytes), ..Self::default() }
+    /// With room for about so many bytes. `unicode_map` is that of `SecUnicodeMapFile`.
+    pub fn with_room(bytes: usize, unicode_map: Option<Arc<BTreeMap<u32, u8>>>) -> Self {
+        Self { text: Vec::with_capacity(bytes), unicode_map, ..Self::default() }
     }
 
     pub fn add(&mut self, collection: Collection, name: &[u8], value: &[u8], plan: &Plan) -> usize {
@@ -192,7 +195,8 @@ impl Store {
     /// `None`: the transformation changes nothing.
     pub fn transformed(&mut self, transformation: Transformation, text: Span) -> Option<Span> {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let changed = transformation.apply(self.text(text), &mut scratch);
+        let page = |point| self.unicode_map.as_ref()?.get(&u32::from(point)).copied();
+        let changed = transformation.apply_mapped(self.text(text), &mut scratch, &page);
         let span = changed.then(|| self.keep(&scratch));
         self.scratch = scratch;
         span

@@ -106,3 +106,23 @@ proptest::proptest! {
         assert!(out.bytes() <= (body.len() * OUTPUT_FACTOR).max(json::JSON_OUTPUT_BYTES_MIN));
     }
 }
+
+/// The fuzzer's own claims, on what it would begin with.
+#[test]
+fn what_the_fuzzer_claims_holds() {
+    let many = "data: {\"a\":\"x\",\"index\":1}\n\n".repeat(300);
+    for body in [
+        "",
+        "data: 1",
+        "{\"a\":[1,\"b\",{\"c\":null}],\"index\":3}",
+        "[\"a\",\"a\",[],{}]",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\r\n\r\ndata: [DONE]\n\n",
+        "\u{feff}data:{\ndata:}\n\r\r",
+        "[[[[[[[[[[1]]]]]]]]]]",
+        &many,
+    ] {
+        for depth in [0, 3, 255] {
+            crate::fuzz::fuzz_events(&[&[depth], body.as_bytes()].concat());
+        }
+    }
+}
