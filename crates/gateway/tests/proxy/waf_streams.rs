@@ -328,19 +328,24 @@ async fn a_key_behind_much_text_is_cut_off_all_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_only_the_whole_shows_is_told_when_it_is_out() {
     let folder = tempfile::tempdir().unwrap();
-    let setup = folder.path().join("setup.conf");
-    let threshold = "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.llm_answer_threshold=9\"\n";
-    std::fs::write(&setup, threshold).unwrap();
-    let files = format!("'{}', '{PACK}'", setup.display());
+    let file = folder.path().join("both.conf");
+    let rules = "SecAction \"id:1,phase:1,pass,nolog,ctl:forceResponseBodyVariable=On\"\n\
+        SecRule RESPONSE_BODY \"@contains alpha\" \"id:2,phase:4,pass,nolog,setvar:tx.seen=1\"\n\
+        SecRule RESPONSE_BODY \"@contains omega\" \"id:3,phase:4,deny,status:403,log,chain\"\n\
+        SecRule TX:seen \"@eq 1\" \"t:none\"\n";
+    std::fs::write(&file, rules).unwrap();
     let settings = ", stage: enforce, stream_hold_ms: 20";
-    let mut talk = Talk::begin_with(&files, settings, "").await;
-    talk.says_all(&KEY).await;
-    let between: String = (0..220).map(|n| event(&format!("{n} "))).collect();
+    let mut talk = Talk::begin_with(&format!("'{}'", file.display()), settings, "").await;
+    talk.says("alpha").await;
+    talk.hears("alpha").await;
+    // More than is looked at again.
+    let between: String = (0..400).map(|n| event(&format!("{n} "))).collect();
     talk.model.write_all(between.as_bytes()).await.unwrap();
-    talk.says("900101-1234567").await;
+    talk.hears("399 ").await;
+    talk.says("omega").await;
     talk.model.shutdown().await.unwrap();
     let (rest, ended) = talk.rest().await;
-    assert!(ended && rest.contains("900101-1234567") && !rest.contains("event: error"), "{rest}");
+    assert!(ended && rest.contains("omega") && !rest.contains("event: error"), "{rest}");
     let event = talk.event().await;
     let told = &event.rest["plura"]["waf"][0];
     assert_eq!((told["enforced"].as_bool(), told["blocked"].as_bool()), (Some(true), Some(false)));
