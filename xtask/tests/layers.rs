@@ -15,7 +15,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("detect", &["schema"]),
     ("trust", &["schema"]),
     ("seclang", &[]),
-    ("gateway", &["schema", "seclang"]),
+    ("inspect", &["schema", "seclang"]),
+    ("gateway", &["schema", "seclang", "inspect"]),
     // `gateway` for one thing: its `Keys` unseal what policy kept, when somebody may see it.
     (
         "server",
@@ -29,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "gateway",
             "trust",
             "seclang",
+            "inspect",
         ],
     ),
     (
@@ -44,6 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
             "trust",
             "seclang",
+            "inspect",
         ],
     ),
     ("xtask", &[]),

@@ -59,6 +59,17 @@ pub struct Rule {
     pub accuracy: Option<u8>,
 }
 
+impl Rule {
+    /// What the rule counts (`&ARGS:q`): collections and, where it is about one value, its name in lower case.
+    pub fn counted(&self) -> impl Iterator<Item = (Collection, Option<&[u8]>)> {
+        let targets = self.links.iter().flat_map(|link| &link.targets);
+        targets.filter(|target| target.count).map(|target| match &target.selector {
+            Selector::Name(name) => (target.collection, Some(name.as_slice())),
+            Selector::All | Selector::Pattern(_) | Selector::Path(_) => (target.collection, None),
+        })
+    }
+}
+
 /// One `SecRule` or `SecAction`.
 #[derive(Clone, Debug)]
 pub struct Link {

@@ -473,7 +473,7 @@ impl Transaction {
         value: Span,
         cell: Option<usize>,
     ) -> bool {
-        if self.is_excluded(looking, collection, name) {
+        if self.is_excluded(looking, collection, name) || self.is_overlooked(collection, value) {
             return false;
         }
         if looking.link.multi_match {
@@ -560,6 +560,12 @@ impl Transaction {
             || self.control.removed_targets.iter().any(|removed| {
                 out((removed.collection, &removed.selector)) && self.is_of(removed, looking.rule)
             })
+    }
+
+    /// What rules made themselves is never masked.
+    fn is_overlooked(&self, collection: Collection, value: Span) -> bool {
+        collection != Collection::Tx
+            && self.control.overlooked.is_some_and(|is| is(self.store.text(value)))
     }
 
     fn is_of(&self, removed: &RemovedTarget, rule: &Rule) -> bool {

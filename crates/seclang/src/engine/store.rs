@@ -41,7 +41,7 @@ pub struct Made {
 }
 
 /// All values of a transaction, in one piece of memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
     text: Vec<u8>,
     cells: Vec<Cell>,

@@ -21,7 +21,10 @@ pub const HEADERS_MAX: usize = 1_000;
 
 /// A transaction under way. Feed it in order: request headers, request body, response headers, response
 /// body, end. Each step says whether the rules want it stopped.
-#[derive(Debug)]
+///
+/// A clone goes on from where it is, on its own: it tells what the rules would say to a part of a body, say.
+/// Nothing is remembered of one that is dropped; of all clones, [`Transaction::finish`] one.
+#[derive(Clone, Debug)]
 pub struct Transaction {
     pub(super) engine: Arc<Engine>,
     pub(super) memory: Arc<dyn Memory>,
@@ -50,7 +53,7 @@ pub struct Transaction {
 }
 
 /// Single values that are asked for now and then.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub client: IpAddr,
     pub client_port: u16,
@@ -92,7 +95,7 @@ pub(super) enum BodyType {
     Multipart,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Opened {
     pub collection: Collection,
     pub key: Vec<u8>,
@@ -100,7 +103,7 @@ pub(super) struct Opened {
     pub now: Record,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Controls {
     pub engine: Option<EngineMode>,
     pub audit: Option<AuditMode>,
@@ -116,23 +119,25 @@ pub(super) struct Controls {
     pub removed_tags: Vec<String>,
     pub removed_messages: Vec<String>,
     pub removed_targets: Vec<RemovedTarget>,
+    /// Values of which nothing is known.
+    pub overlooked: Option<fn(&[u8]) -> bool>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct RemovedTarget {
     pub of: RemovedOf,
     pub collection: Collection,
     pub selector: Selector,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum RemovedOf {
     Ids(Vec<IdRange>),
     Tag(String),
     Message(String),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Matched {
     pub collection: Collection,
     pub name: Span,
