@@ -173,14 +173,19 @@ def main():
     parser.add_argument("--blocking", action="store_true", help="refuse attacks; else only detect, so that each is worked on to its end")
     parser.add_argument("--only", default="", help="workloads, by comma")
     parser.add_argument("--json", default="", help="the figures to this file")
+    parser.add_argument("--write", default="", help="just write requests and rules into this folder, and say where the rules are")
     args = parser.parse_args()
+    if args.write:
+        write_requests(args, Path(args.write))
+        print(rules_of(args).write(Path(args.write) / "rules"))
+        return
     with tempfile.TemporaryDirectory(prefix="plura-waf-bench-") as folder:
         folder = Path(folder)
         folder.chmod(0o755)
         run(args, folder)
 
 
-def run(args, folder):
+def write_requests(args, folder):
     files = {}
     for name, requests in workloads().items():
         if args.only and name not in args.only.split(","):
@@ -190,7 +195,16 @@ def run(args, folder):
         for number, raw in enumerate(requests):
             files[name].append(folder / "requests" / name / f"{number:03}.http")
             files[name][-1].write_bytes(raw)
-    rules = Rules(paranoia=1, blocking=args.blocking, audit="RelevantOnly", scores=False, unmatched_boundary=False)
+    return files
+
+
+def rules_of(args):
+    return Rules(paranoia=1, blocking=args.blocking, audit="RelevantOnly", scores=False, unmatched_boundary=False)
+
+
+def run(args, folder):
+    files = write_requests(args, folder)
+    rules = rules_of(args)
     rules_file = rules.write(folder / "rules")
 
     application = folder / "application"

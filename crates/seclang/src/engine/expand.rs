@@ -38,7 +38,7 @@ impl Transaction {
     fn first(&self, collection: Collection, name: Option<&[u8]>, out: &mut Vec<u8>) {
         let parts = plan::parts_of(collection);
         if !parts.is_empty() {
-            let mut cells = self.store.cells().iter().filter(|c| parts.contains(&c.collection));
+            let mut cells = self.store.cells_of(parts);
             let found = cells.find(|cell| {
                 name.is_none_or(|name| self.store.text(cell.name).eq_ignore_ascii_case(name))
             });
@@ -328,12 +328,12 @@ impl Transaction {
     fn full_request(&self) -> Vec<u8> {
         use Collection as C;
         let mut whole = Vec::new();
-        let line = self.store.cells().iter().find(|cell| cell.collection == C::RequestLine);
+        let line = self.store.cells_of(&[C::RequestLine]).next();
         if let Some(cell) = line {
             whole.extend_from_slice(self.store.text(cell.value));
             whole.extend_from_slice(b"\n");
         }
-        for cell in self.store.cells().iter().filter(|c| c.collection == C::RequestHeaders) {
+        for cell in self.store.cells_of(&[C::RequestHeaders]) {
             whole.extend_from_slice(self.store.text(cell.name));
             whole.extend_from_slice(b": ");
             whole.extend_from_slice(self.store.text(cell.value));

@@ -22,9 +22,6 @@ use std::sync::Arc;
 pub const WORK_MAX: u64 = 4_000_000_000;
 const TEST_COST: u64 = 32;
 
-/// How many literals found are followed in one value. Past it the value's rules all run, so nothing is missed.
-const HITS_MAX: usize = 100_000;
-
 /// What the plan found: which rules could match which values.
 #[derive(Debug, Default)]
 struct Candidates {
@@ -67,23 +64,34 @@ struct Scan {
     /// By literal: the last search that found it.
     seen: Vec<u32>,
     search: u32,
-    overflowed: bool,
+    /// States whose literals were noted, and in which search: most texts come by the same ones often.
+    noted: Vec<(u32, u32)>,
 }
 
+/// So many states are remembered, by the highest bits of their hash.
+const NOTED_BITS: u32 = 8;
+
 impl Scan {
-    /// Notes each literal that `text` has, once.
+    /// Notes each literal that `text` has, once. Literals are short, so few end at one byte: time is linear.
     fn look(&mut self, automaton: &DFA, text: &[u8], literals: usize) {
         self.seen.resize(literals, 0);
+        self.noted.resize(1 << NOTED_BITS, (0, 0));
         self.search += 1;
         let Ok(mut state) = automaton.start_state(Anchored::No) else { return };
-        let mut count = 0;
         for byte in text {
             state = automaton.next_state(Anchored::No, state, *byte);
             if !automaton.is_special(state) || !automaton.is_match(state) {
                 continue;
             }
+            let place = state.as_u32().wrapping_mul(0x9e37_79b1) >> (u32::BITS - NOTED_BITS);
+            if let Some(noted) = self.noted.get_mut(place as usize) {
+                let here = (self.search, state.as_u32());
+                if *noted == here {
+                    continue;
+                }
+                *noted = here;
+            }
             for index in 0..automaton.match_len(state) {
-                count += 1;
                 let literal = automaton.match_pattern(state, index).as_u32();
                 if let Some(seen) = self.seen.get_mut(literal as usize)
                     && *seen != self.search
@@ -91,10 +99,6 @@ impl Scan {
                     *seen = self.search;
                     self.hits.push(literal);
                 }
-            }
-            if count >= HITS_MAX {
-                self.overflowed = true;
-                return;
             }
         }
     }
@@ -253,17 +257,6 @@ impl Transaction {
                     scan.found.push((nth, from..scan.hits.len()));
                 }
             }
-            if scan.overflowed {
-                for (_, probe) in
-                    plan.probes.iter().enumerate().filter(|(n, _)| class.probes.contains(*n))
-                {
-                    ask(probe);
-                }
-                // What was found is not all: what looks alike is searched by itself.
-                scan.found.pop();
-                scan.overflowed = false;
-                continue;
-            }
             let range = scan.found.last().map_or(0..0, |(_, range)| range.clone());
             for literal in scan.hits.get(range).unwrap_or_default() {
                 for probe in plan.by_literal.get(*literal as usize).into_iter().flatten() {
@@ -405,7 +398,7 @@ impl Transaction {
                     }
                 }
                 None => {
-                    for cell in 0..self.store.len() {
+                    for cell in self.store.range_of(parts) {
                         matched |= self.try_cell(looking, target, parts, path, cell);
                     }
                 }
@@ -439,7 +432,7 @@ impl Transaction {
             return self.count_of(target.collection, &target.selector);
         }
         let path = self.path_of(looking.engine, &target.selector);
-        let cells = self.store.cells().iter().filter(|cell| parts.contains(&cell.collection));
+        let cells = self.store.cells_of(parts);
         cells
             .filter(|cell| selects(&target.selector, path, cell.path, self.store.text(cell.name)))
             .count()

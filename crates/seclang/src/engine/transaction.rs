@@ -331,8 +331,7 @@ impl Transaction {
         let mut bag = Bag::default();
         let is_typed = starts_with(self.store.text(self.facts.response_type), b"text/event-stream");
         let limit = if body::events::is_stream(part, is_typed) {
-            let is_whole = body::events::parse(part, depth, settings.arguments_max, &mut bag);
-            (!is_whole).then_some(Limit::Arguments)
+            body::events::parse(part, depth, settings.arguments_max, &mut bag)
         } else {
             let read = body::json::parse(part, depth, settings.arguments_max, &mut bag);
             read.err().and_then(|error| error.limit())
@@ -560,7 +559,7 @@ impl Transaction {
         let plan = &engine.plan;
         let mut bag = Bag::default();
         // The limit is one for query and body together.
-        let asked = self.store.cells().iter().filter(|c| c.collection == Collection::ArgsGet);
+        let asked = self.store.cells_of(&[Collection::ArgsGet]);
         let arguments = settings.arguments_max.saturating_sub(asked.count());
         match processor {
             Some(BodyProcessor::UrlEncoded) => {
@@ -632,9 +631,7 @@ impl Transaction {
         let mut read = body::multipart::Multipart::default();
         let header = self
             .store
-            .cells()
-            .iter()
-            .filter(|cell| cell.collection == Collection::RequestHeaders)
+            .cells_of(&[Collection::RequestHeaders])
             .find(|cell| self.store.text(cell.name).eq_ignore_ascii_case(b"content-type"))
             .map(|cell| self.store.text(cell.value).to_vec())
             .unwrap_or_default();

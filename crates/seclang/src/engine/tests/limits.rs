@@ -140,7 +140,7 @@ fn work_grows_with_what_was_sent() {
     }
 }
 
-/// Literals are followed up to a number; past it all rules look, also at what differs in case only.
+/// However often literals come, the rest is looked for, also in what differs in case only.
 #[test]
 fn a_value_full_of_literals_misses_no_rule() {
     let rules = "SecRule ARGS \"@pm aa ab ba\" \"id:1,phase:2,pass,t:none\"\n\
