@@ -156,6 +156,8 @@ mod tests {
         assert_eq!(told[0].code, "rule-notice");
         assert!(told[0].place.ends_with("own.conf:2"), "{told:?}");
         assert!(told[0].message.starts_with("rule set `own`: "), "{told:?}");
+        let rules = load("SecRequestBodyLimitAction Reject\n");
+        assert!(rules.notices[0].message.contains("`SecRequestBodyLimitAction`"));
         let rules = load("SecAction \"id:1,phase:1,pass,skipAfter:HERE\"\nSecMarker HERE\n");
         assert_eq!(rules.notices, [], "nor of base.conf, which is ours");
     }
