@@ -108,7 +108,11 @@ pub struct Inspector {
 
 impl Inspector {
     pub fn new(rules: Arc<Rules>, wanted: &Settings) -> Inspector {
-        let overrides = Overrides { mode: Some(EngineMode::DetectionOnly), tx: settings(wanted) };
+        let overrides = Overrides {
+            mode: Some(EngineMode::DetectionOnly),
+            tx: settings(wanted),
+            request_body_bytes: Some(BODY_BYTES_MAX as u64),
+        };
         Inspector { rules, overrides }
     }
 

@@ -70,6 +70,9 @@ impl RuleSet {
     }
 }
 
+/// What is read of a body without its files unless somebody says otherwise.
+pub const REQUEST_BODY_NO_FILES_BYTES: u64 = 131_072;
+
 /// What the configuration directives say.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -78,7 +81,8 @@ pub struct Settings {
     pub response_body_access: bool,
     /// Bytes.
     pub request_body_limit: u64,
-    pub request_body_no_files_limit: u64,
+    /// `SecRequestBodyNoFilesLimit`. `None`: no file says it, and [`REQUEST_BODY_NO_FILES_BYTES`] counts.
+    pub request_body_no_files_limit: Option<u64>,
     /// `SecRequestBodyLimitAction Reject`. The engine looks at a body up to the limit in any case; refusing
     /// what is longer is for whoever runs it.
     pub request_body_limit_rejects: bool,
@@ -89,7 +93,7 @@ pub struct Settings {
     pub response_body_limit_rejects: bool,
     /// In lower case, without parameters.
     pub response_body_mime_types: Vec<String>,
-    /// `SecArgumentsLimit`: arguments beyond it are dropped and REQBODY_ERROR says so.
+    /// `SecArgumentsLimit`: arguments beyond it, of query and body, are dropped, and REQBODY_ERROR says so.
     pub arguments_max: usize,
     pub argument_separator: u8,
     pub cookie_format_v1: bool,
@@ -112,7 +116,7 @@ impl Default for Settings {
             request_body_access: false,
             response_body_access: false,
             request_body_limit: 13_107_200,
-            request_body_no_files_limit: 131_072,
+            request_body_no_files_limit: None,
             request_body_limit_rejects: true,
             request_body_json_depth: 512,
             response_body_limit: 524_288,

@@ -573,6 +573,27 @@ fn padding_before_the_payload() {
     assert_eq!(limits(&Sent::post(FORM, "q=x")), []);
 }
 
+/// Empty pieces are no arguments, and where arguments are dropped the request is refused.
+#[test]
+fn arguments_before_the_payload() {
+    let Some(engine) = crs() else { return };
+    let attack = format!("q={}", encoded(SQL));
+    let many: String = (0..1_001).map(|n| format!("a{n}=1&")).collect();
+    let mut cut = Sent::post(FORM, format!("{many}{attack}&a="));
+    cut.complete = false;
+    let empty = Sent::get(format!("/?{}{attack}", "&".repeat(2_000)));
+    let refused = |sent: &Sent| sent.judged(&engine).interruption.map(|by| by.rule);
+    assert!(refused(&empty).is_some_and(|rule| rule != 3), "CRS itself sees it");
+    assert_eq!(empty.judged(&engine).limits, []);
+    for sent in
+        [Sent::get(format!("/?{many}{attack}")), Sent::post(FORM, format!("{many}{attack}")), cut]
+    {
+        assert_eq!(refused(&sent), Some(3));
+    }
+    let fewer: String = (0..1_000).map(|n| format!("a{n}=1&")).collect();
+    assert_eq!(refused(&Sent::get(format!("/?{fewer}"))), None);
+}
+
 /// Such bodies come to an application through CRS alone: it leaves their refusal to whoever runs it.
 #[test]
 fn what_only_the_refusal_of_unreadable_bodies_catches() {

@@ -95,13 +95,19 @@ impl Plan {
             inbound_threshold: inbound,
             outbound_threshold: outbound,
         });
+        let body_bytes_max = route.and_then(|r| r.body_bytes_max).unwrap_or(config.body_bytes_max);
+        let told = |mode, tx| Overrides {
+            mode: Some(mode),
+            tx,
+            request_body_bytes: Some(body_bytes_max as u64),
+        };
         Plan {
             stage: route.and_then(|r| r.stage).unwrap_or(config.stage),
             fail: route.and_then(|r| r.fail).unwrap_or(config.fail),
-            body_bytes_max: route.and_then(|r| r.body_bytes_max).unwrap_or(config.body_bytes_max),
+            body_bytes_max,
             stream_hold: Duration::from_millis(config.stream_hold_ms),
-            shadow: Overrides { mode: Some(EngineMode::DetectionOnly), tx: tx.clone() },
-            enforce: Overrides { mode: Some(EngineMode::On), tx },
+            shadow: told(EngineMode::DetectionOnly, tx.clone()),
+            enforce: told(EngineMode::On, tx),
         }
     }
 

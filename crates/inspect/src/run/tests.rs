@@ -56,6 +56,20 @@ fn what_a_log_tells_of_a_request_is_what_rules_look_at() {
 }
 
 #[test]
+fn arguments_that_were_dropped_are_refused() {
+    let rules = inspector(SQLI);
+    let query = |count: usize| "a=1&".repeat(count);
+    let decided = |event: &Event| rules.inspect(&Record::of(event).unwrap()).decided;
+    let refused = Some((77_000_010, seclang::Phase::RequestBody));
+    assert_eq!(decided(&get("/", &query(1_001))), refused);
+    assert_eq!(decided(&post("application/x-www-form-urlencoded", &query(1_001))), refused);
+    assert_eq!(decided(&get("/", &query(1_000))), None);
+    // Separators alone are no arguments.
+    let hidden = format!("{}q=1%27%20OR%201%3D1--", "&".repeat(1_001));
+    assert_eq!(ids(&rules, &get("/", &hidden)), [1]);
+}
+
+#[test]
 fn what_was_told_is_read_as_a_gateway_would_have_told_it() {
     let rules = inspector(SQLI);
     let mut event = get("/search", "q=1%27%20OR%201%3D1--");

@@ -15,22 +15,23 @@ pub struct UrlEncoded {
 
 /// Adds the arguments of `input` to `out`, at most `arguments_max`.
 ///
-/// A piece without `=` is a name with an empty value, an empty piece an empty name; a separator at the end
-/// begins no piece. Values are bytes: overlong or broken UTF-8 and NUL stay as they were sent.
+/// A piece without `=` is a name with an empty value. An empty piece is no argument, for no application either:
+/// thousands of them push nothing beyond the limit. Values are bytes: overlong or broken UTF-8 and NUL stay as they were sent.
 pub fn parse(input: &[u8], separator: u8, arguments_max: usize, out: &mut Bag) -> UrlEncoded {
     let mut result = UrlEncoded::default();
     let (mut name_room, mut value_room) = (Vec::new(), Vec::new());
-    let mut from = 0;
-    for (read, end) in memchr_iter(separator, input).chain([input.len()]).enumerate() {
+    let (mut from, mut read) = (0, 0);
+    for end in memchr_iter(separator, input).chain([input.len()]) {
         let Some(piece) = input.get(from..end) else { break };
-        if from == input.len() {
-            break;
-        }
         from = end + 1;
+        if piece.is_empty() {
+            continue;
+        }
         if read == arguments_max {
             result.truncated = true;
             break;
         }
+        read += 1;
         let (name, value) = match memchr(b'=', piece) {
             Some(at) => (piece.get(..at), piece.get(at + 1..)),
             None => (Some(piece), None),

@@ -15,6 +15,9 @@ pub struct Overrides {
     pub mode: Option<EngineMode>,
     /// Variables of TX and their values. No rule changes them.
     pub tx: Vec<(String, String)>,
+    /// How much of a request body is shown at most: that much is read, too, unless the rule files say
+    /// `SecRequestBodyNoFilesLimit`.
+    pub request_body_bytes: Option<u64>,
 }
 
 /// A rule that is left out, or what a rule is not to look at.
@@ -52,6 +55,7 @@ impl Transaction {
         if overrides.mode.is_some() {
             self.control.engine = overrides.mode;
         }
+        self.control.request_body_shown = overrides.request_body_bytes;
         for (name, value) in &overrides.tx {
             self.tx.pin(name.as_bytes(), value.as_bytes());
         }

@@ -55,7 +55,7 @@ pub struct Store {
 }
 
 /// What a transformation makes of a text, and what bytes that has. `None`: it changes nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Known {
     transformation: Transformation,
     text: Span,

@@ -10,6 +10,7 @@ use crate::input::{Connection, RequestHead, ResponseHead};
 use crate::operator::Captures;
 use crate::request;
 use crate::rule::{AuditMode, BodyProcessor, EngineMode, IdRange, Phase, Severity};
+use crate::ruleset::REQUEST_BODY_NO_FILES_BYTES;
 use crate::transform::Transformation;
 use crate::variable::{Collection, Selector};
 use crate::verdict::{Interrupt, Interruption, Limit, Match, Verdict};
@@ -79,6 +80,8 @@ pub(super) struct Facts {
     pub inbound_error: bool,
     pub outbound_error: bool,
     pub body_error: Option<String>,
+    /// A limit kept a part of what is here from being read: an error that is not about the end.
+    pub lost: bool,
     pub processor_error: Option<String>,
     pub multipart: body::multipart::Flags,
     pub status: u16,
@@ -112,6 +115,8 @@ pub(super) struct Controls {
     pub request_processor: Option<BodyProcessor>,
     pub response_processor: Option<BodyProcessor>,
     pub request_body_limit: Option<u64>,
+    /// How much of a body whoever runs the engine shows.
+    pub request_body_shown: Option<u64>,
     pub response_body_limit: Option<u64>,
     pub force_request_body: bool,
     pub force_response_body: bool,
@@ -194,6 +199,7 @@ impl Transaction {
             inbound_error: false,
             outbound_error: false,
             body_error: None,
+            lost: false,
             processor_error: None,
             multipart: body::multipart::Flags::default(),
             status: 0,
@@ -441,7 +447,7 @@ impl Transaction {
         );
         self.facts.url_encoded_error |= found.invalid_encoding;
         if found.truncated {
-            self.reached(Limit::Arguments);
+            self.too_many();
         }
         self.add_args(Collection::ArgsGet, Collection::ArgsGetNames, &bag, plan);
         let mut cookies = Bag::default();
@@ -525,14 +531,17 @@ impl Transaction {
             BodyType::Multipart => Some(BodyProcessor::Multipart),
             BodyType::Unknown => None,
         });
-        let no_files = usize::try_from(settings.request_body_no_files_limit).unwrap_or(usize::MAX);
+        let no_files = usize::try_from(self.no_files_limit()).unwrap_or(usize::MAX);
         let streams = matches!(processor, Some(BodyProcessor::Multipart) | None);
-        if !streams && part.len() > no_files {
-            self.too_long();
-        } else {
-            self.process(processor, part, &engine);
+        match part.get(..no_files).filter(|first| !streams && first.len() < part.len()) {
+            Some(first) => {
+                self.process(processor, first, &engine);
+                self.facts.processor_error = None;
+                self.too_long();
+            }
+            None => self.process(processor, part, &engine),
         }
-        if cut {
+        if cut && !self.facts.lost {
             // What was cut off cannot end as it should; INBOUND_DATA_ERROR says that there was more.
             self.facts.body_error = None;
             self.facts.processor_error = None;
@@ -551,7 +560,28 @@ impl Transaction {
         self.facts.body_error =
             Some("request body without files is longer than SecRequestBodyNoFilesLimit".to_owned());
         self.facts.inbound_error = true;
-        self.reached(Limit::RequestBodyNoFiles);
+        self.lost(Some(Limit::RequestBodyNoFiles));
+    }
+
+    /// More arguments than `SecArgumentsLimit`, in the query or the body.
+    fn too_many(&mut self) {
+        let most = self.engine.rules.settings.arguments_max;
+        self.facts.body_error = Some(format!("more than {most} arguments (SecArgumentsLimit)"));
+        self.lost(Some(Limit::Arguments));
+    }
+
+    /// Something that is here was not read, for a limit.
+    fn lost(&mut self, limit: Option<Limit>) {
+        self.facts.lost |= limit.is_some();
+        self.reached_maybe(limit);
+    }
+
+    /// `SecRequestBodyNoFilesLimit`; where no file says it, whoever runs the engine may allow more.
+    fn no_files_limit(&self) -> u64 {
+        let settings = &self.engine.rules.settings;
+        settings.request_body_no_files_limit.unwrap_or_else(|| {
+            REQUEST_BODY_NO_FILES_BYTES.max(self.control.request_body_shown.unwrap_or_default())
+        })
     }
 
     fn process(&mut self, processor: Option<BodyProcessor>, part: &[u8], engine: &Engine) {
@@ -568,11 +598,7 @@ impl Transaction {
                 let found = body::urlencoded::parse(part, separator, arguments, &mut bag);
                 self.facts.url_encoded_error |= found.invalid_encoding;
                 if found.truncated {
-                    self.reached(Limit::Arguments);
-                    self.facts.body_error = Some(format!(
-                        "more than {} arguments (SecArgumentsLimit)",
-                        settings.arguments_max
-                    ));
+                    self.too_many();
                 }
                 self.add_args(Collection::ArgsPost, Collection::ArgsPostNames, &bag, plan);
             }
@@ -584,13 +610,14 @@ impl Transaction {
                 if let Err(error) = read
                     && !part.is_empty()
                 {
-                    self.reached_maybe(error.limit());
+                    self.lost(error.limit());
                     self.failed(error.to_string());
                 }
             }
             Some(BodyProcessor::Xml) => {
                 self.facts.processor = "XML";
                 let (xml, error) = body::xml::parse(part);
+                self.lost(xml.limit);
                 self.add_xml(Collection::Xml, &xml, plan);
                 if let Some(error) = error {
                     self.failed(error.to_string());
@@ -665,11 +692,11 @@ impl Transaction {
         self.facts.files_bytes = read.files_combined_size as u64;
         self.facts.multipart = read.flags;
         self.facts.file_sizes = read.file_sizes;
-        self.reached_maybe(read.limit);
+        self.lost(read.limit);
         let without_files = read.bytes_without_files as u64;
         if let Some(error) = read.error {
             self.failed(error.to_string());
-        } else if without_files > settings.request_body_no_files_limit {
+        } else if without_files > self.no_files_limit() {
             self.too_long();
         }
     }

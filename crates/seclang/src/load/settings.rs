@@ -101,7 +101,7 @@ impl Loader<'_> {
             "secresponsebodyaccess" => settings.response_body_access = switch(name, value()?)?,
             "secrequestbodylimit" => settings.request_body_limit = number(name, value()?)?,
             "secrequestbodynofileslimit" => {
-                settings.request_body_no_files_limit = number(name, value()?)?;
+                settings.request_body_no_files_limit = Some(number(name, value()?)?);
             }
             "secrequestbodyjsondepthlimit" => {
                 settings.request_body_json_depth = number(name, value()?)?;

@@ -20,9 +20,9 @@ fn names_and_values() {
     check("=1", "=1", false);
     check("a=b=c", "a=b=c", false);
     check("a=1&", "a=1", false);
-    check("&a=1", "= a=1", false);
-    check("a=1&&b=2", "a=1 = b=2", false);
-    check("&", "=", false);
+    check("&a=1", "a=1", false);
+    check("a=1&&b=2", "a=1 b=2", false);
+    check("&", "", false);
     check("a=1;b=2", "a=1;b=2", false);
 }
 
@@ -55,4 +55,8 @@ fn separators_and_limits() {
     assert!(!parse(b"a&b", b'&', 2, &mut out).truncated);
     assert!(parse(b"c&d&e", b'&', 2, &mut out).truncated);
     assert_eq!(shown(&out), "a= b= c= d=");
+
+    let mut out = Bag::default();
+    assert!(!parse(b"&&&a&&&b&&", b'&', 2, &mut out).truncated);
+    assert_eq!(shown(&out), "a= b=");
 }

@@ -48,7 +48,11 @@ fn begin(target: &str, lay_down: impl Fn(&mut Transaction)) -> Transaction {
 }
 
 fn on() -> Overrides {
-    Overrides { mode: Some(EngineMode::On), tx: vec![("level".to_owned(), "3".to_owned())] }
+    Overrides {
+        mode: Some(EngineMode::On),
+        tx: vec![("level".to_owned(), "3".to_owned())],
+        ..Overrides::default()
+    }
 }
 
 fn blocks(target: &str, without: &[Without]) -> bool {

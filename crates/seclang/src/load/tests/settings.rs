@@ -17,7 +17,7 @@ fn every_setting_is_set() {
         ("SecRequestBodyAccess On", |s| s.request_body_access),
         ("SecResponseBodyAccess On", |s| s.response_body_access),
         ("SecRequestBodyLimit 77", |s| s.request_body_limit == 77),
-        ("SecRequestBodyNoFilesLimit 77", |s| s.request_body_no_files_limit == 77),
+        ("SecRequestBodyNoFilesLimit 77", |s| s.request_body_no_files_limit == Some(77)),
         ("SecRequestBodyLimitAction ProcessPartial", |s| !s.request_body_limit_rejects),
         ("SecRequestBodyJsonDepthLimit 7", |s| s.request_body_json_depth == 7),
         ("SecResponseBodyLimit 77", |s| s.response_body_limit == 77),
