@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("detect", &["schema"]),
     ("trust", &["schema"]),
     ("seclang", &[]),
+    ("sigma", &["schema"]),
     ("gateway", &["schema", "seclang"]),
     // `gateway` for one thing: its `Keys` unseal what policy kept, when somebody may see it.
     (
