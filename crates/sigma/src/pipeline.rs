@@ -309,10 +309,19 @@ fn read_step(node: Node, notes: &mut Notes<'_>) -> Option<Step> {
             return None;
         }
     };
+    let logsources_all = match fields.text("rule_cond_op", notes).as_deref() {
+        None | Some("and") => true,
+        Some("or") => false,
+        Some(other) => {
+            let message = format!("`rule_cond_op: {other}` is not known");
+            notes.problem("unknown-value", at, message, "use `and` or `or`");
+            true
+        }
+    };
     let mut step = Step {
         change,
         logsources: Vec::new(),
-        logsources_all: !fields.text("rule_cond_op", notes).is_some_and(|op| op == "or"),
+        logsources_all,
         logsources_not: flag(&mut fields, "rule_cond_not", notes),
         fields: None,
     };
@@ -335,9 +344,11 @@ fn read_step(node: Node, notes: &mut Notes<'_>) -> Option<Step> {
             "type",
             "mapping",
             "conditions",
+            "negated",
             "rule_conditions",
             "rule_cond_op",
             "rule_cond_not",
+            "field_name_conditions",
         ],
         notes,
     );

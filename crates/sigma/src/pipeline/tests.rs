@@ -71,6 +71,34 @@ fn what_is_not_supported_is_an_error_with_a_place() {
     ));
     assert_eq!(told.code, "unsupported-condition");
     assert_eq!(problem(&with("{type: value_placeholders, include: [a]}")).code, "unknown-field");
+    assert_eq!(
+        problem(&with("{type: value_placeholders, rule_cond_op: xor}")).code,
+        "unknown-value"
+    );
     assert_eq!(problem("transformations: []\n").code, "missing-field");
     assert_eq!(problem("name: a\n---\nname: b\n").code, "wrong-document");
+}
+
+#[test]
+fn conditions_may_be_joined_by_or_and_turned_around() {
+    let with = |more: &str| {
+        let text = format!(
+            "name: a\ntransformations:\n  - type: field_name_suffix\n    suffix: .x\n    rule_conditions:\n      - {{type: logsource, product: one}}\n      - {{type: logsource, product: two}}\n{more}"
+        );
+        let pipeline = Pipeline::parse("p.yml", &text).unwrap();
+        ["one", "two", "three"].map(|product| {
+            pipeline.apply(&LogSource::new(Some(product), None, None)).unwrap().is_some()
+        })
+    };
+    assert_eq!(with(""), [false, false, false]);
+    assert_eq!(with("    rule_cond_op: or\n"), [true, true, false]);
+    assert_eq!(with("    rule_cond_op: or\n    rule_cond_not: true\n"), [false, false, true]);
+}
+
+#[test]
+fn a_pipeline_may_refuse_a_rule() {
+    let text = "name: a\ntransformations:\n  - type: rule_failure\n    message: not here\n    rule_conditions: [{type: logsource, product: one}]\n";
+    let pipeline = Pipeline::parse("p.yml", text).unwrap();
+    assert_eq!(pipeline.apply(&LogSource::new(Some("one"), None, None)).unwrap_err(), "not here");
+    assert!(pipeline.apply(&LogSource::new(Some("two"), None, None)).unwrap().is_none());
 }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use proptest::prelude::*;
 
 fn globs(pattern: &str, value: &str) -> bool {
     let mut predicates = Predicates::default();
@@ -97,4 +98,15 @@ fn a_regular_expression_is_bounded() {
     assert!(compile_regex(&format!("{}a{}", "(".repeat(60), ")".repeat(60)), none).is_err());
     assert!(compile_regex("a(?=b)", none).unwrap_err().contains("look-around"));
     assert!(!compile_regex(r"^\w$", none).unwrap().is_match("é"));
+}
+
+proptest! {
+    /// The quick way over texts and runs finds what a regular expression of the same pieces finds.
+    #[test]
+    fn wildcards_match_as_a_regular_expression_does(pattern in "[ab*]{0,8}", value in "[ab]{0,10}") {
+        let pieces = crate::text::Pattern::parse(&pattern).0;
+        let regex = compile_regex(&regex_of(&pieces), DOT_ALL).unwrap();
+        prop_assert_eq!(glob(&pieces, &value), regex.is_match(&value));
+        prop_assert_eq!(globs(&pattern, &value), regex.is_match(&value));
+    }
 }

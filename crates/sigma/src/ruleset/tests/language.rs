@@ -156,3 +156,22 @@ fn a_condition_cannot_multiply_a_rule_without_end() {
     let condition = vec!["1 of x*"; 700].join(" or ");
     assert_eq!(refused(&format!("{many}condition: {condition}")).code, "rule-too-large");
 }
+
+#[test]
+fn one_value_for_all_is_told_and_runs() {
+    let set = load(&rule("s: {a|contains|all: x}\ncondition: s"));
+    assert_eq!(set.notices[0].code, "single-all");
+    assert!(fires_on(&set, &a("-x-")));
+}
+
+#[test]
+fn a_field_of_ten_megabytes_is_seen_from_its_beginning() {
+    let long = |mark_at: usize| {
+        let mut text = "a".repeat(10 << 20);
+        text.replace_range(mark_at..mark_at + 4, "MARK");
+        a(&text)
+    };
+    for line in ["a|contains: mark", "a|re: '(a+)+MARK'", "a: '*a?mark*a*'"] {
+        check_field(line, &[long(1000)], &[long(9 << 20)]);
+    }
+}
