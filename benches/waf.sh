@@ -1,18 +1,23 @@
 #!/bin/sh
 # CPU time per request of three WAFs with CRS at paranoia 1: nginx + libmodsecurity (and nginx without),
-# `zentinel-modsec` and our engine, both in process. Same requests, driven in turn, medians of the rounds.
+# `zentinel-modsec` and our engine, both in process; and with --plura our gateway without rules and with CRS.
+# Same requests, driven in turn, medians of the rounds.
 #
 #   benches/waf.sh [--rounds 5] [--seconds 4] [--blocking] [--only get,json,form,attacks,upload]
-#                  [--gateway PORT,PID] [--json FILE]
+#                  [--plura PATH] [--json FILE]
 #   WAF_BUILT=1 benches/waf.sh                   measures the program that is there
+#   WAF_FRONTS=1 benches/waf.sh --plura PATH     only servers: nginx, nginx + libmodsecurity, the gateway
 #
-# Rules and corpora are those of ../shared, or $PLURA_SHARED. A gateway is one that runs already, with the
-# same rules (`checks/waf_peer.py` writes them) and full processor time of its own process.
+# Rules and corpora are those of ../shared, or $PLURA_SHARED. nginx's figure is its worker's; the gateway's is
+# of its whole process (one worker, in `shadow` or with --blocking in `enforce`), recording included: it keeps bodies and writes
+# an event for each request, which nginx does not.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 missing=''
-for tool in nginx:nginx-light wrk:wrk python3:python3 cargo:rustup; do
+tools='nginx:nginx-light wrk:wrk python3:python3'
+[ -n "${WAF_FRONTS:-}" ] || tools="$tools cargo:rustup"
+for tool in $tools; do
     command -v "${tool%%:*}" >/dev/null 2>&1 || missing="$missing ${tool##*:}"
 done
 [ -e /usr/lib/nginx/modules/ngx_http_modsecurity_module.so ] || missing="$missing libnginx-mod-http-modsecurity"
@@ -22,6 +27,9 @@ if [ -n "$missing" ]; then
     exit 2
 fi
 
+if [ -n "${WAF_FRONTS:-}" ]; then
+    exec python3 -B "$here/waf/measure.py" "$@"
+fi
 target=${CARGO_TARGET_DIR:-$here/waf/target}
 if [ -z "${WAF_BUILT:-}" ]; then
     echo "building benches/waf (release) ..." >&2

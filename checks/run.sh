@@ -36,8 +36,10 @@ check real_input $values "$@"
 check trust $trust "$@"
 # shellcheck disable=SC2086
 check crash $rounds "$@"
+check waf_exam "$@"
+check waf_learning "$@"
 # shellcheck disable=SC2086
-check waf $waf "$@"
+check waf --gateway $waf "$@"
 echo "$summary"
 echo "figures in $out"
 exit $failed

@@ -7,7 +7,8 @@ out. The same decision and the same scores are expected; differences are listed 
 `--only efficacy`: labelled values of ../shared/corpora/httpparams as query, form, JSON and multipart at
 paranoia 1: true positives no lower, false positives no higher, by type and carrier.
 
-Ours is the engine in process (built from benches/waf) or with `--live URL` a gateway.
+Ours is the engine in process (built from benches/waf), with `--gateway` for efficacy a `plura gateway` that blocks,
+started here from `--plura`, or with `--live URL` one that runs elsewhere.
 """
 
 import argparse
@@ -23,9 +24,10 @@ from pathlib import Path
 
 import waf_known
 import waf_requests
-from rig import Verdict
+from rig import Verdict, default_plura
+from waf_gateway import Gateway
 from waf_ours import InProcess, Live, built
-from waf_peer import Backend, Peer, Rules, missing, versions
+from waf_peer import BOOKKEEPING, Backend, Peer, Rules, missing, versions
 
 # As many at once: progress is told in between, and the log is read.
 BATCH = 4000
@@ -193,15 +195,21 @@ def side(args, rules_file, canned=()):
 
 def efficacy(args, verdict, folder):
     values = waf_requests.labelled(args.limit)
+    verdict.figure("efficacy: values", dict(Counter(kind for _, kind in values)))
     backend = Backend(folder)
-    found, disagreements = {}, []
+    found, disagreements, statuses = {}, [], {"peer": Counter(), "ours": Counter()}
     with Peer(folder, Rules(paranoia=1, blocking=True), backend, args.connections) as peer:
-        ours_side = side(args, peer.rules_file)
+        if args.gateway:
+            ours_side = Gateway(args.plura, folder / "gateway", [peer.rules_file], backend.port, connections=args.connections)
+        else:
+            ours_side = side(args, peer.rules_file)
         for carrier in waf_requests.CARRIERS:
             requests = [waf_requests.carried(value, carrier) for value, _ in values]
             theirs, seconds = asked(peer, requests, f"peer, {carrier}")
             ours, our_seconds = asked(ours_side, requests, f"ours, {carrier}")
-            for (value, kind), one, other in zip(values, theirs, ours):
+            for raw, (value, kind), one, other in zip(requests, values, theirs, ours):
+                statuses["peer"][one.status] += 1
+                statuses["ours"][other.status] += 1
                 n = found.setdefault((kind, carrier), Counter())
                 n["values"] += 1
                 n["peer"] += one.denied
@@ -209,9 +217,16 @@ def efficacy(args, verdict, folder):
                 n["no answer"] += one.status == 0 or other.status == 0
                 if one.denied != other.denied:
                     disagreements.append({"type": kind, "carrier": carrier, "value": value, "peer": one.ids, "ours": other.ids,
-                                          "peer_inbound": one.inbound, "ours_inbound": other.inbound})
+                                          "peer_inbound": one.inbound, "ours_inbound": other.inbound, "raw": raw})
             verdict.figure(f"{carrier}: requests, seconds of peer and ours", (len(requests), seconds, our_seconds))
         ours_side.close()
+        if args.gateway and disagreements:
+            # Which rules, is told by its log of test rigs.
+            with Gateway(args.plura, folder / "gateway-log", [peer.rules_file], backend.port, log=True) as gateway:
+                for row in disagreements:
+                    row["ours"] = tuple(i for i in gateway.ids_of(row["raw"]) if i not in BOOKKEEPING)
+    for row in disagreements:
+        row.pop("raw")
     backend.close()
     kinds = [k for k in waf_requests.ATTACKS if any(key[0] == k for key in found)] + ["norm"]
     print(f"\n{'type':<16}{'values':>7}" + "".join(f"{c + ' peer':>16}{'ours':>8}" for c in waf_requests.CARRIERS))
@@ -222,6 +237,7 @@ def efficacy(args, verdict, folder):
     every = [sum((found[kind, carrier] for kind in kinds if kind != "norm"), Counter()) for carrier in waf_requests.CARRIERS]
     print(f"{'true positives':<16}{every[0]['values']:>7}"
           + "".join(f"{100 * n['peer'] / max(1, n['values']):>15.2f}%{100 * n['ours'] / max(1, n['values']):>7.2f}%" for n in every))
+    verdict.figure("efficacy: answers by status", {name: dict(n) for name, n in statuses.items()})
     verdict.figure("efficacy", {f"{kind} {carrier}": dict(n) for (kind, carrier), n in found.items()})
     print(f"\n{len(disagreements)} different decisions")
     for row in disagreements[:args.rows]:
@@ -243,7 +259,8 @@ def efficacy(args, verdict, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", choices=["", "blocking", "efficacy"])
-    parser.add_argument("--plura", default="", help="as the other checks have it; not used without a gateway")
+    parser.add_argument("--plura", default=default_plura(), help="the binary to check, with --gateway")
+    parser.add_argument("--gateway", action="store_true", help="efficacy: a gateway in enforce, in place of the engine in process")
     parser.add_argument("--program", default="", help="a built plura-bench-waf; else benches/waf is built")
     parser.add_argument("--live", default="", help="URL of a gateway in place of the engine in process")
     parser.add_argument("--live-audit", default="", help="its ModSecurity JSON audit log: rule ids and scores")
@@ -258,7 +275,11 @@ def main():
     args.levels = [int(level) for level in args.levels.split(",")]
     if missing():
         sys.exit(f"missing: {' '.join(missing())}\nhint: scripts/setup.sh bench")
-    if not args.live:
+    if args.gateway and args.live:
+        sys.exit("--gateway starts one, --live asks one that runs: give one of them")
+    if args.gateway and not Path(args.plura).is_file():
+        sys.exit(f"no binary at {args.plura}: build it, or give --plura PATH")
+    if not args.live and not (args.gateway and args.only == "efficacy"):
         args.program = built(args.program)
     verdict = Verdict("waf", args)
     verdict.figure("peer", versions())

@@ -34,7 +34,7 @@ def suite():
     except ImportError:
         sys.exit("missing: python3-yaml\nhint: apt-get install python3-yaml")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for file in sorted((crs() / "tests" / "regression" / "tests").glob("*/*.yaml")):
+    for file in sorted((crs() / "tests" / "regression" / "tests").glob("*/*.y*ml")):
         with open(file, "rb") as text:
             told = yaml.load(text, Loader=loader)
         for test in told["tests"]:

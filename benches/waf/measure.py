@@ -1,8 +1,8 @@
 """Processor time per request of three WAFs with the same rules and the same requests, in turn.
 
 nginx with and without libmodsecurity (one worker each, before the same nginx, `wrk` in front): user and system
-time of the worker. `zentinel-modsec` and our engine in process: processor time of the thread. With `--gateway`
-a running gateway, too. See `benches/waf.sh`.
+time of the worker. `zentinel-modsec` and our engine in process: processor time of the thread. With `--plura` our
+gateway, too, without rules and with them: all of its process, evidence included. See `benches/waf.sh`.
 """
 
 import argparse
@@ -106,6 +106,46 @@ def drive(port, pid, files, seconds, connections, nginx=None):
     return spent / max(1, requests) * 1e6, requests, int(refused.group(1)) if refused else 0
 
 
+GATEWAY = """
+gateway: bench
+listeners: [{{address: '127.0.0.1:{port}'}}]
+admin: 127.0.0.1:{admin}
+workers: 1
+key_file: '{folder}/key'
+state_dir: '{folder}/state'
+# A full spool would cost less than it should.
+spool: {{bytes_max: 21474836480}}
+{rule_sets}
+sites:
+  - name: shop
+    hosts: ['*']
+    upstreams: [{{url: 'http://127.0.0.1:{backend}'}}]
+{waf}
+"""
+
+
+class Gateway:
+    """`plura gateway` before the same application. With `rules`, as nginx has them: in `shadow`, or blocking."""
+
+    def __init__(self, plura, folder, backend, rules=None, blocking=False):
+        (folder / "state").mkdir(parents=True)
+        (folder / "key").write_text(random.randbytes(32).hex())
+        self.port = free_port()
+        rule_sets = f"rule_sets: {{crs: {{files: ['{rules}'], base: false}}}}" if rules else ""
+        waf = f"    waf: [{{rules: crs, stage: {'enforce' if blocking else 'shadow'}}}]" if rules else ""
+        (folder / "gateway.yaml").write_text(GATEWAY.format(
+            port=self.port, admin=free_port(), folder=folder, backend=backend, rule_sets=rule_sets, waf=waf))
+        # The gateway alone is an example of its crate: `cargo build --release -p gateway --example gateway`.
+        command = [plura] if Path(plura).name == "gateway" else [plura, "gateway", "--config"]
+        self.child = Child(folder.name, [*command, str(folder / "gateway.yaml")], folder)
+        try:
+            wait_for("the gateway", lambda: listens(self.port, self.child), 30)
+        except BaseException:
+            print(self.child.errors(), file=sys.stderr)
+            self.child.stop(5)
+            raise
+
+
 class InProcess:
     def __init__(self, program, rules, folder):
         self.run = subprocess.Popen([program, "cost", str(rules), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -125,22 +165,27 @@ class InProcess:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", required=True, help="a built plura-bench-waf")
+    parser.add_argument("--program", default="", help="a built plura-bench-waf; without it the engines in process are left out")
+    parser.add_argument("--plura", default="", help="a built plura (or the gateway example), whose gateway is measured, too")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="of wrk per round; the engines in process get a quarter")
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--blocking", action="store_true", help="refuse attacks; else only detect, so that each is worked on to its end")
-    parser.add_argument("--gateway", default="", help="PORT,PID of a running gateway with the same rules before an application")
     parser.add_argument("--only", default="", help="workloads, by comma")
     parser.add_argument("--json", default="", help="the figures to this file")
+    parser.add_argument("--write", default="", help="just write requests and rules into this folder, and say where the rules are")
     args = parser.parse_args()
+    if args.write:
+        write_requests(args, Path(args.write))
+        print(rules_of(args).write(Path(args.write) / "rules"))
+        return
     with tempfile.TemporaryDirectory(prefix="plura-waf-bench-") as folder:
         folder = Path(folder)
         folder.chmod(0o755)
         run(args, folder)
 
 
-def run(args, folder):
+def write_requests(args, folder):
     files = {}
     for name, requests in workloads().items():
         if args.only and name not in args.only.split(","):
@@ -150,7 +195,16 @@ def run(args, folder):
         for number, raw in enumerate(requests):
             files[name].append(folder / "requests" / name / f"{number:03}.http")
             files[name][-1].write_bytes(raw)
-    rules = Rules(paranoia=1, blocking=args.blocking, audit="RelevantOnly", scores=False, unmatched_boundary=False)
+    return files
+
+
+def rules_of(args):
+    return Rules(paranoia=1, blocking=args.blocking, audit="RelevantOnly", scores=False, unmatched_boundary=False)
+
+
+def run(args, folder):
+    files = write_requests(args, folder)
+    rules = rules_of(args)
     rules_file = rules.write(folder / "rules")
 
     application = folder / "application"
@@ -166,21 +220,26 @@ def run(args, folder):
         children.append(plain.child)
         peer = Nginx(folder / "peer", port, rules)
         children.append(peer.child)
-        report(args, folder, files, rules_file, plain, peer)
+        gateways = {}
+        if args.plura:
+            for title, its_rules in (("gateway without rules", None), ("gateway + CRS", rules_file)):
+                one = Gateway(args.plura, folder / title.replace(" ", "-"), port, its_rules, args.blocking)
+                gateways[title] = one
+                children.append(one.child)
+        report(args, folder, files, rules_file, plain, peer, gateways)
     finally:
         for child in children:
             child.stop(5)
 
 
-def report(args, folder, files, rules_file, plain, peer):
+def report(args, folder, files, rules_file, plain, peer, gateways):
     fronts = {"nginx plain": (plain.port, plain.worker, plain), "nginx + libmodsecurity": (peer.port, peer.worker, peer)}
-    if args.gateway:
-        fronts["plura gateway"] = (*(int(n) for n in args.gateway.split(",")), None)
-    engines = {"zentinel-modsec": "zentinel", "ours": "ours"}
+    fronts |= {title: (one.port, one.child.pid, None) for title, one in gateways.items()}
+    engines = {"zentinel-modsec": "zentinel", "ours": "ours"} if args.program else {}
     memory = [loading(args.program, engine, rules_file, folder / "requests") for engine in engines.values()]
     memory_peer = rss_mib(peer.worker) - rss_mib(plain.worker)
 
-    inside = InProcess(args.program, rules_file, folder / "requests")
+    inside = InProcess(args.program, rules_file, folder / "requests") if engines else None
     costs = {name: {front: [] for front in [*fronts, *engines]} for name in files}
     seen = {name: {} for name in files}
     for _ in range(args.rounds):
@@ -193,7 +252,8 @@ def report(args, folder, files, rules_file, plain, peer):
                 told = inside.measure(engine, name, args.seconds / 4)
                 costs[name][title].append(told["micros"])
                 seen[name][title] = f"{told['denied']} of {len(paths)} denied, {told['rules']} rules"
-    inside.close()
+    if inside:
+        inside.close()
 
     print(f"{versions()}; zentinel-modsec {zentinel_version()}; CRS at paranoia 1, {'blocking' if args.blocking else 'detect only'}")
     print(f"{args.rounds} rounds of {args.seconds:g} s, {args.connections} connections; load of this machine {os.getloadavg()[0]:.1f}")
@@ -201,20 +261,26 @@ def report(args, folder, files, rules_file, plain, peer):
     for name, paths in files.items():
         size = statistics.mean(path.stat().st_size for path in paths)
         print(f"\n{TITLES[name]} ({len(paths)} requests of {size:.0f} bytes)")
-        print(f"{'':<34}{'µs CPU/request':>15}{'least':>10}{'most':>10}{'times ours':>12}")
         middle = {front: statistics.median(values) for front, values in costs[name].items()}
-        ours = middle["ours"]
+        measure = "ours" if engines else "gateway + CRS" if gateways else "nginx plain"
+        print(f"{'':<34}{'µs CPU/request':>15}{'least':>10}{'most':>10}{'times ' + measure:>22}")
+        ours = middle[measure]
         rows = [(front, costs[name][front], middle[front]) for front in costs[name]]
         # The WAF alone: each round's difference.
         for front in fronts:
             if front != "nginx plain":
                 alone = [a - b for a, b in zip(costs[name][front], costs[name]["nginx plain"])]
                 rows.append((f"{front} - plain", alone, statistics.median(alone)))
+        if gateways:
+            alone = [a - b for a, b in zip(costs[name]["gateway + CRS"], costs[name]["gateway without rules"])]
+            rows.append(("CRS in the gateway", alone, statistics.median(alone)))
         for front, values, median in rows:
-            print(f"{front:<34}{median:>15.1f}{min(values):>10.1f}{max(values):>10.1f}{median / ours:>12.1f}   {seen[name].get(front, '')}")
+            print(f"{front:<34}{median:>15.1f}{min(values):>10.1f}{max(values):>10.1f}{median / ours:>22.2f}   {seen[name].get(front, '')}")
         alone = middle["nginx + libmodsecurity"] - middle["nginx plain"]
-        figures["workloads"][name] = {**middle, "libmodsecurity alone": alone, "libmodsecurity alone / ours": alone / ours}
-        if name in GOALS:
+        figures["workloads"][name] = {**middle, "libmodsecurity alone": alone}
+        if engines:
+            figures["workloads"][name]["libmodsecurity alone / ours"] = alone / ours
+        if engines and name in GOALS:
             times, micros = alone / ours >= GOALS[name], ours <= GOAL_MICROS[name]
             print(f"  goal: {GOALS[name]} times cheaper {'met' if times else 'MISSED'}; {GOAL_MICROS[name]} µs {'met' if micros else 'MISSED'}")
     print(f"\n{'loading the rules':<34}{'ms':>10}{'CPU ms':>10}{'MiB':>10}{'at most':>10}{'after use':>10}")

@@ -16,7 +16,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trust", &["schema"]),
     ("seclang", &[]),
     ("sigma", &["schema"]),
-    ("gateway", &["schema", "seclang"]),
+    ("inspect", &["schema", "seclang"]),
+    ("gateway", &["schema", "seclang", "inspect"]),
     // `gateway` for one thing: its `Keys` unseal what policy kept, when somebody may see it.
     (
         "server",
@@ -30,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "gateway",
             "trust",
             "seclang",
+            "inspect",
         ],
     ),
     (
@@ -45,6 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
             "trust",
             "seclang",
+            "inspect",
         ],
     ),
     ("xtask", &[]),

@@ -53,6 +53,18 @@ pub fn run(rules: &str, folder: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Our engine on one workload, so many times: what a counter of instructions runs.
+pub fn repeat(rules: &str, folder: &str, workload: &str, times: &str) -> Result<(), String> {
+    let workloads = read(folder)?;
+    let ours = Ours::load(rules)?;
+    let exchanges = workloads.get(workload).ok_or_else(|| format!("no workload `{workload}`"))?;
+    let times: usize = times.parse().map_err(|_| format!("no number: `{times}`"))?;
+    for one in exchanges.iter().cycle().take(times * exchanges.len()) {
+        black_box(ours.judge(black_box(&one.request), black_box(&one.response)));
+    }
+    Ok(())
+}
+
 /// How long the rules take to load, and how much memory: in a fresh process, so that nothing else counts.
 /// `loaded` is right after, `used` after each request of the workloads ran once (caches of automata fill).
 pub fn load(engine: &str, rules: &str, folder: Option<&str>) -> Result<(), String> {

@@ -2,6 +2,7 @@
 //!
 //!     plura-bench-waf judge RULES              NDJSON of requests and responses in, of verdicts out
 //!     plura-bench-waf cost RULES WORKLOADS     `ENGINE WORKLOAD SECONDS` a line in, microseconds out
+//!     plura-bench-waf repeat RULES WORKLOADS WORKLOAD TIMES    our engine alone, so often: for `benches/waf_count.sh`
 //!     plura-bench-waf load ENGINE RULES [WORKLOADS]   time and memory that the rules take, in a process of their own
 //!
 //! ENGINE is `ours` or `zentinel`. WORKLOADS is a folder of folders of files, each the bytes of a request.
@@ -24,6 +25,9 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["judge", rules] => judge::run(rules),
         ["cost", rules, workloads] => cost::run(rules, workloads),
+        ["repeat", rules, workloads, workload, times] => {
+            cost::repeat(rules, workloads, workload, times)
+        }
         ["load", engine, rules] => cost::load(engine, rules, None),
         ["load", engine, rules, workloads] => cost::load(engine, rules, Some(workloads)),
         _ => Err("usage: plura-bench-waf judge RULES | cost RULES WORKLOADS | load ENGINE RULES [WORKLOADS]".to_owned()),

@@ -255,3 +255,22 @@ fn a_scanner_makes_no_place_familiar() {
     }
     assert_eq!(world.of("web-attack").len(), 10);
 }
+
+#[test]
+fn made_up_sessions_of_one_network_make_no_place_familiar() {
+    let mut world = World::new();
+    let sent = |time, address: &str, session: &str| {
+        let mut event = tripped(time, address, &[SQL]);
+        event.session = Some(session.to_owned());
+        event
+    };
+    for visitor in 0..10 {
+        let (address, session) = (format!("198.51.100.{visitor}"), format!("made-up-{visitor}"));
+        world.see(sent(NOW + visitor * MINUTE, &address, &session));
+    }
+    let before = world.of("web-attack").len();
+    for request in 0..20 {
+        world.see(sent(NOW + HOUR + request * SECOND, "203.0.113.7", "another"));
+    }
+    assert!(world.of("web-attack").len() > before, "the place is not familiar");
+}

@@ -20,6 +20,7 @@ pub mod record;
 pub mod refusal;
 pub mod serve;
 pub mod shared;
+pub mod sieve;
 pub mod tap;
 pub mod tls;
 pub mod trusted;

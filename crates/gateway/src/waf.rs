@@ -11,12 +11,13 @@ mod metrics;
 mod outcome;
 mod ward;
 
-pub use inspect::{Gap, Inspection, Logs, Seen, Stop};
-pub use load::{Rules, load_all};
+pub use ::inspect::SetOutcome;
+pub use inspect::{Gap, Inspection, Logs, Seen, Stop, Trial};
+pub use load::{Rules, check as check_rules, load_all};
 pub use log::LogFile;
 pub use memory::Remembered;
 pub use metrics::{WardMetrics, write_metrics};
-pub use outcome::{Outcome, SetOutcome};
+pub use outcome::Outcome;
 pub use ward::{Plan, Ward};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -71,6 +72,22 @@ impl Common {
         // Given back at once when it was too much.
         let held = Held { bytes, of: Arc::clone(&self.held) };
         (before.saturating_add(bytes) <= max).then_some(held)
+    }
+
+    /// Does `work` on a thread where it holds up nobody, as many at a time as there are cores. `None`: it
+    /// ended by a panic.
+    pub async fn elsewhere<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        // Never closed: the semaphore lives as long as the gateway.
+        let permit = Arc::clone(&self.offload).acquire_owned().await;
+        let work = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(permit);
+            done
+        });
+        work.await.ok()
     }
 
     /// Bytes of bodies held now.

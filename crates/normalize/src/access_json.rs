@@ -350,6 +350,22 @@ fn set_request(event: &mut Event, fields: &mut Fields) {
     event.response_content_type =
         fields.text(&["sent_http_content_type", "content_type", "resp_headers.Content-Type"]);
     event.latency_ms = latency(fields);
+    set_bodies(event, fields);
+}
+
+/// Body logs: nginx's `$request_body` and what others call it. What was there and not logged is unknown, not
+/// empty: nginx writes `-` where it did not read the body, or kept it in a file.
+fn set_bodies(event: &mut Event, fields: &mut Fields) {
+    event.request_content_type = fields.text(&[
+        "http_content_type",
+        "request_content_type",
+        "request.headers.Content-Type",
+        "request_Content-Type",
+    ]);
+    event.request_body =
+        fields.text(&["request_body", "request.body", "http.request.body.content", "requestBody"]);
+    event.response_body =
+        fields.text(&["response_body", "resp_body", "http.response.body.content", "responseBody"]);
 }
 
 /// nginx writes `request_time` in seconds and Caddy `duration` too; Envoy's `duration` is in whole

@@ -63,7 +63,7 @@ enum Command {
     /// Check, try and explain rules of the web application firewall
     #[command(subcommand)]
     Rules(commands::rules::RulesCommand),
-    /// Examine the web application firewall by OWASP CRS's own tests
+    /// Bring the web application firewall from shadow to enforce: examine it, report, suggest exceptions
     #[command(subcommand)]
     Waf(commands::waf::WafCommand),
     /// Check a ledger folder or an evidence package, offline

@@ -3,16 +3,42 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ByteSet([u64; 4]);
 
+/// From here on a table of the bytes seen pays.
+const LONG_BYTES_MIN: usize = 64;
+
 impl ByteSet {
     pub const ALL: Self = Self([u64::MAX; 4]);
     pub const NONE: Self = Self([0; 4]);
 
     /// The bytes that occur in `value`.
     pub fn of(value: &[u8]) -> Self {
+        if value.len() >= LONG_BYTES_MIN {
+            return Self::of_long(value);
+        }
         let mut words = [0u64; 4];
         for byte in value {
             if let Some(word) = words.get_mut(usize::from(byte >> 6)) {
                 *word |= 1 << (byte & 63);
+            }
+        }
+        Self(words)
+    }
+
+    /// Notes each byte in a table first, which is less to do for each.
+    fn of_long(value: &[u8]) -> Self {
+        let mut seen = [0u8; 256];
+        for byte in value {
+            if let Some(slot) = seen.get_mut(usize::from(*byte)) {
+                *slot = 1;
+            }
+        }
+        let mut words = [0u64; 4];
+        let (eights, _) = seen.as_chunks::<8>();
+        for (number, eight) in eights.iter().enumerate() {
+            // Multiplied so that the lowest bits of the eight bytes come to stand side by side at the top.
+            let bits = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            if let Some(word) = words.get_mut(number / 8) {
+                *word |= bits << (number % 8 * 8);
             }
         }
         Self(words)
@@ -89,5 +115,24 @@ impl ByteSet {
 
     pub const fn is_empty(self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::cast_possible_truncation)]
+
+    use super::*;
+
+    #[test]
+    fn long_values_have_the_bytes_they_have() {
+        for step in 1..40usize {
+            for length in [0, 1, LONG_BYTES_MIN - 1, LONG_BYTES_MIN, 700] {
+                let value: Vec<u8> = (0..length).map(|at| (at * step % 256) as u8).collect();
+                let mut expected = ByteSet::NONE;
+                value.iter().for_each(|byte| expected.insert(*byte));
+                assert_eq!(ByteSet::of(&value), expected, "{step} {length}");
+            }
+        }
     }
 }

@@ -12,10 +12,12 @@ mod vars;
 #[cfg(test)]
 mod tests;
 
+pub use expand::EXPANDED_BYTES_MAX;
 pub use memory::{Memory, NoMemory, Record};
 pub use overrides::{Overrides, Without};
+pub use run::WORK_MAX;
 pub(crate) use run::argument;
-pub use transaction::Transaction;
+pub use transaction::{HEADERS_MAX, Transaction};
 pub use vars::{VARS_MAX, Vars};
 
 use crate::byteset::ByteSet;

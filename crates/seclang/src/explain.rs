@@ -238,7 +238,7 @@ fn deed(deed: &Deed) -> String {
         Deed::SetEnv { name, value } => {
             format!("sets the environment's {name} to `{}`", written(value))
         }
-        Deed::Sanitise(_) => "hides values from the audit log".to_owned(),
+        Deed::Sanitise(_) => "asks to hide values, which the gateway decides".to_owned(),
         Deed::Control(change) => format!("for this transaction, {}", control(change)),
     }
 }
@@ -257,7 +257,6 @@ fn control(change: &Control) -> String {
     match change {
         Control::RuleEngine(mode) => format!("sets the rule engine to {mode:?}"),
         Control::AuditEngine(mode) => format!("sets the audit log to {mode:?}"),
-        Control::AuditLogParts(parts) => format!("sets the audit log's parts to {parts}"),
         Control::RequestBodyAccess(on) => format!("{} the request's body", reads(*on)),
         Control::ResponseBodyAccess(on) => format!("{} the response's body", reads(*on)),
         Control::RequestBodyProcessor(kind) => format!("reads the request's body as {kind:?}"),
@@ -278,7 +277,9 @@ fn control(change: &Control) -> String {
         Control::RemoveTargetByMessage(message, of, part) => {
             format!("hides {} from rules that say `{message}`", selected(*of, part))
         }
-        Control::None => "changes nothing here".to_owned(),
+        Control::AuditLogParts(_) | Control::DebugLogLevel | Control::None => {
+            "changes nothing here".to_owned()
+        }
     }
 }
 

@@ -4,13 +4,13 @@ use crate::Bag;
 use crate::body::json::{JSON_OUTPUT_BYTES_MIN, JSON_OUTPUT_FACTOR};
 use crate::body::multipart::{Limits, Multipart};
 use crate::body::xml::XML_DEPTH_MAX;
-use crate::body::{json, multipart, urlencoded, xml};
+use crate::body::{events, json, multipart, urlencoded, xml};
 use crate::byteset::ByteSet;
 use crate::load::Files;
 use crate::operator::sqli::FINGERPRINT_MAX;
 use crate::operator::{CAPTURES_MAX, Captures, Needs, Operator, sqli, xss};
 use crate::parse::operators;
-use crate::request::{Target, parse_cookies};
+use crate::request::{COOKIES_MAX, Target, parse_cookies};
 use crate::rule::Text;
 use crate::transform::{GROWTH_BYTES_MAX, GROWTH_FACTOR_MAX, Transformation};
 use crate::variable::XmlPath;
@@ -26,7 +26,7 @@ pub fn fuzz_urlencoded(data: &[u8]) {
     for v1 in [false, true] {
         out.clear();
         parse_cookies(data, v1, &mut out);
-        assert!(out.bytes() <= data.len(), "no more than came");
+        assert!(out.bytes() <= data.len() && out.len() <= COOKIES_MAX, "no more than came");
     }
 }
 
@@ -57,6 +57,38 @@ pub fn fuzz_json(data: &[u8]) {
         // It nests 128 deep and keeps numbers as floats.
         let text = error.to_string();
         assert!(text.contains("recursion") || text.contains("out of range"), "{text}");
+    }
+}
+
+/// A stream of events; the first byte says how deep its JSON may be. Cut anywhere it is no more than it was, and
+/// what one event says is what its JSON says.
+pub fn fuzz_events(data: &[u8]) {
+    const ARGUMENTS_MAX: usize = 100;
+    let Some((depth, body)) = data.split_first() else { return };
+    let depth = usize::from(*depth);
+    for typed in [false, true] {
+        let _ = events::is_stream(body, typed);
+    }
+    let mut out = Bag::default();
+    let limit = events::parse(body, depth, ARGUMENTS_MAX, &mut out);
+    // Values, and each text as a whole.
+    assert!(out.len() <= 2 * ARGUMENTS_MAX, "no more than asked for");
+    let most = (body.len() * JSON_OUTPUT_FACTOR).max(JSON_OUTPUT_BYTES_MIN);
+    assert!(out.bytes() <= 2 * most, "names repeated within their limit");
+    let mut again = Bag::default();
+    assert_eq!(events::parse(body, depth, ARGUMENTS_MAX, &mut again), limit, "the same twice");
+    assert!(again == out, "the same twice");
+    // One JSON text on one line is one event: each of its values is there, once.
+    let mut values = Bag::default();
+    let line = !body.contains(&b'\n') && !body.contains(&b'\r');
+    if line && json::parse(body, depth, ARGUMENTS_MAX / 2, &mut values).is_ok() {
+        let mut out = Bag::default();
+        let event = [b"data: ", body, b"\r\n\r\n"].concat();
+        if events::parse(&event, depth, ARGUMENTS_MAX, &mut out).is_none() {
+            for value in values.iter() {
+                assert!(out.iter().any(|found| found == value), "what the event says");
+            }
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Rule files in, a rule set or everything that is wrong with them out.
 
 mod directives;
+mod elsewhere;
 mod exceptions;
+mod idle;
 mod lines;
 mod resolve;
 mod settings;
@@ -265,6 +267,7 @@ impl<'a> Loader<'a> {
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
+        self.tell_idle(&phases);
         Ok(RuleSet::new(self.settings, phases, self.signatures, self.notices))
     }
 }

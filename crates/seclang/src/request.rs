@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr_iter, memrchr2};
+use memchr::{memchr, memchr3_iter, memrchr2};
 
 use crate::bag::Bag;
 use crate::body::urlencoded::hex;
@@ -42,38 +42,38 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Adds the cookies of a `Cookie` header to `out`; values are not decoded.
+/// Cookies of one request. Browsers keep 180 of a site.
+pub const COOKIES_MAX: usize = 1_000;
+
+/// Adds the cookies of a `Cookie` header to `out`; values are not decoded. `false`: there were more than
+/// [`COOKIES_MAX`] in `out`; what is behind the last is part of that one's value, so that it is looked at.
 ///
 /// Cookies are separated by `;`. White space before a name is dropped, as at the end of the header; a cookie
 /// without a name is no cookie. Version 1 (`SecCookieFormat 1`) also separates at `,` and takes values out of
 /// double quotes, where separators are ordinary.
-pub fn parse_cookies(header: &[u8], v1: bool, out: &mut Bag) {
+pub fn parse_cookies(header: &[u8], v1: bool, out: &mut Bag) -> bool {
     let end = header.iter().rposition(|byte| !is_space(*byte)).map_or(0, |at| at + 1);
     let header = header.get(..end).unwrap_or_default();
-    if v1 {
-        return parse_cookies_v1(header, out);
-    }
-    let mut from = 0;
-    for end in memchr_iter(b';', header).chain([header.len()]) {
-        push_cookie(header.get(from..end).unwrap_or_default(), false, out);
-        from = end + 1;
-    }
-}
-
-fn parse_cookies_v1(header: &[u8], out: &mut Bag) {
     let mut from = 0;
     let mut quoted = false;
-    for (at, byte) in header.iter().enumerate() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b';' | b',' if !quoted => {
-                push_cookie(header.get(from..at).unwrap_or_default(), true, out);
-                from = at + 1;
+    let mut is_whole = true;
+    for end in memchr3_iter(b';', b',', b'"', header) {
+        match header.get(end) {
+            Some(b'"') => quoted = !quoted,
+            Some(b',') if !v1 => {}
+            _ if v1 && quoted => {}
+            _ if out.len() + 1 >= COOKIES_MAX => {
+                is_whole = false;
+                break;
             }
-            _ => {}
+            _ => {
+                push_cookie(header.get(from..end).unwrap_or_default(), v1, out);
+                from = end + 1;
+            }
         }
     }
-    push_cookie(header.get(from..).unwrap_or_default(), true, out);
+    push_cookie(header.get(from..).unwrap_or_default(), v1, out);
+    is_whole && out.len() <= COOKIES_MAX
 }
 
 fn push_cookie(cookie: &[u8], v1: bool, out: &mut Bag) {

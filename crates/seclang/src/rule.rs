@@ -59,6 +59,17 @@ pub struct Rule {
     pub accuracy: Option<u8>,
 }
 
+impl Rule {
+    /// What the rule counts (`&ARGS:q`): collections and, where it is about one value, its name in lower case.
+    pub fn counted(&self) -> impl Iterator<Item = (Collection, Option<&[u8]>)> {
+        let targets = self.links.iter().flat_map(|link| &link.targets);
+        targets.filter(|target| target.count).map(|target| match &target.selector {
+            Selector::Name(name) => (target.collection, Some(name.as_slice())),
+            Selector::All | Selector::Pattern(_) | Selector::Path(_) => (target.collection, None),
+        })
+    }
+}
+
 /// One `SecRule` or `SecAction`.
 #[derive(Clone, Debug)]
 pub struct Link {
@@ -174,7 +185,7 @@ pub enum Deed {
         name: String,
         value: Text,
     },
-    /// `sanitiseArg`, `sanitiseMatched`…: named in the audit log by stars.
+    /// `sanitiseArg`, `sanitiseMatched`…: of no effect, what is hidden is decided where evidence is protected.
     Sanitise(Sanitise),
 }
 
@@ -200,7 +211,7 @@ pub enum Sanitise {
 pub enum Control {
     RuleEngine(EngineMode),
     AuditEngine(AuditMode),
-    /// `+E`, `-C`, `ABIJ`: as written.
+    /// `+E`, `-C`, `ABIJ`: as written. Of no effect: an entry has the parts that the event has.
     AuditLogParts(String),
     RequestBodyAccess(bool),
     ResponseBodyAccess(bool),
@@ -217,7 +228,9 @@ pub enum Control {
     RemoveTargetById(Vec<IdRange>, Collection, Selector),
     RemoveTargetByTag(String, Collection, Selector),
     RemoveTargetByMessage(String, Collection, Selector),
-    /// `debugLogLevel`, `hashEngine`: understood, of no effect here.
+    /// Of no effect: logging is not the engine's.
+    DebugLogLevel,
+    /// `hashEngine=Off`, `parseXmlIntoArgs=Off`: asks for what is the case.
     None,
 }
 

@@ -79,10 +79,13 @@ pub struct Settings {
     /// Bytes.
     pub request_body_limit: u64,
     pub request_body_no_files_limit: u64,
+    /// `SecRequestBodyLimitAction Reject`. The engine looks at a body up to the limit in any case; refusing
+    /// what is longer is for whoever runs it.
     pub request_body_limit_rejects: bool,
     /// How deep a JSON body may go (`SecRequestBodyJsonDepthLimit`).
     pub request_body_json_depth: u32,
     pub response_body_limit: u64,
+    /// As for requests.
     pub response_body_limit_rejects: bool,
     /// In lower case, without parameters.
     pub response_body_mime_types: Vec<String>,
@@ -91,9 +94,9 @@ pub struct Settings {
     pub argument_separator: u8,
     pub cookie_format_v1: bool,
     pub collection_timeout_secs: u64,
-    pub audit: AuditMode,
-    pub audit_parts: String,
-    /// `SecAuditLogRelevantStatus`, as written.
+    /// `SecAuditEngine`: what [`crate::Verdict::audit`] goes by. `None`: an entry for what rules ask for.
+    pub audit: Option<AuditMode>,
+    /// `SecAuditLogRelevantStatus`, for `SecAuditEngine RelevantOnly`.
     pub audit_relevant_status: Option<regex::bytes::Regex>,
     pub web_app_id: String,
     pub upload_file_limit: usize,
@@ -119,8 +122,7 @@ impl Default for Settings {
             argument_separator: b'&',
             cookie_format_v1: false,
             collection_timeout_secs: 3600,
-            audit: AuditMode::Off,
-            audit_parts: "ABCFHZ".to_owned(),
+            audit: None,
             audit_relevant_status: None,
             web_app_id: "default".to_owned(),
             upload_file_limit: 100,

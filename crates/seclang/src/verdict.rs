@@ -61,9 +61,23 @@ pub const MATCHES_MAX: usize = 1_000;
 pub enum Limit {
     RequestBody,
     RequestBodyNoFiles,
+    /// `SecArgumentsLimit`, of a request or of an answer; or what their names may take.
     Arguments,
+    /// [`crate::HEADERS_MAX`].
+    Headers,
+    /// [`crate::COOKIES_MAX`]: those behind are looked at as one.
+    Cookies,
+    /// JSON or XML within itself: `SecRequestBodyJsonDepthLimit`, [`crate::XML_DEPTH_MAX`].
+    Depth,
+    /// [`crate::XML_ELEMENTS_MAX`], [`crate::XML_ATTRIBUTES_MAX`], [`crate::XML_VALUES_MAX`].
+    Elements,
+    /// [`crate::PARTS_MAX`], [`crate::PART_HEADERS_MAX`], or the length of a part's header.
+    Parts,
+    /// `SecUploadFileLimit`.
+    Files,
     ResponseBody,
     Matches,
+    /// [`crate::VARS_MAX`], or [`crate::EXPANDED_BYTES_MAX`] in one of them.
     Variables,
     /// [`crate::WORK_MAX`]: no more rules were confirmed.
     Work,
@@ -77,6 +91,6 @@ pub struct Verdict {
     pub matches: Vec<Match>,
     pub matches_dropped: u64,
     pub limits: Vec<Limit>,
-    /// Rules ask for an audit log entry.
+    /// An audit log entry is asked for: by rules, `SecAuditEngine` or `ctl:auditEngine`.
     pub audit: bool,
 }

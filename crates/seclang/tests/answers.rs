@@ -92,14 +92,14 @@ fn limits_are_told() {
     let many = format!("[{}1]", "1,".repeat(10));
     let deep = format!("{}1{}", "[".repeat(20_000), "]".repeat(20_000));
     let stream = |event: &str| format!("data: {event}\n\n");
-    for (kind, body) in [
-        ("application/json", many.clone()),
-        ("application/json", deep.clone()),
-        ("text/event-stream", stream(&many)),
-        ("text/event-stream", stream(&deep)),
+    for (kind, body, limit) in [
+        ("application/json", many.clone(), Limit::Arguments),
+        ("application/json", deep.clone(), Limit::Depth),
+        ("text/event-stream", stream(&many), Limit::Arguments),
+        ("text/event-stream", stream(&deep), Limit::Depth),
     ] {
         let limits = answered(READ, kind, &body).1.limits;
-        assert_eq!(limits, [Limit::Arguments], "{kind}");
+        assert_eq!(limits, [limit], "{kind}");
     }
     for body in ["", "no json", "{\"a\":", "[1,2]"] {
         assert_eq!(answered(READ, "application/json", body).1.limits, []);

@@ -565,7 +565,7 @@ fn padding_before_the_payload() {
         (Sent::post(FORM, format!("{many}q={}", encoded(SQL))), Limit::Arguments),
         (Sent::get(format!("/?{many}q={}", encoded(SQL))), Limit::Arguments),
         (Sent::post("application/json", listed), Limit::Arguments),
-        (Sent::post("application/json", deep), Limit::Arguments),
+        (Sent::post("application/json", deep), Limit::Depth),
     ] {
         let told = limits(&sent);
         assert!(told.contains(&limit), "{limit:?} not in {told:?}");

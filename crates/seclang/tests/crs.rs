@@ -12,8 +12,8 @@ mod common;
 
 use common::{Disk, shared};
 use seclang::exam::{
-    EXAM_SETUP_FILE, Native, Outcome, Overrides, Redirect, Test, build, exam_roots, exam_setup,
-    parse, read_overrides, read_tests, run,
+    EXAM_SETUP_FILE, Native, Outcome, Overrides, Redirect, Target, Test, build, exam_roots,
+    exam_setup, parse, read_overrides, read_tests, run,
 };
 use seclang::{Engine, Files, RuleSet, load};
 use std::fs;
@@ -160,6 +160,38 @@ fn crs_tests_pass() {
     println!("{passed} passed, {excused} excused, {} failed of {}", failures.len(), tests.len());
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
     assert!(stale.is_empty(), "needs no override any more: {}", stale.join(", "));
+}
+
+/// The same rules match on the same values, with the same scores in what they say, whether the plan picks
+/// the rules or all of them look at everything.
+#[test]
+fn the_plan_changes_nothing_in_any_test_of_crs() {
+    let Some(folder) = shared("corpora/crs") else {
+        println!("skipped: no corpora");
+        return;
+    };
+    let roots = roots(&folder);
+    let all: Vec<&str> = roots.iter().map(String::as_str).collect();
+    let (setup, rules) = all.split_at(1);
+    let rules = load(&WithSetup, &exam_roots(setup, rules)).unwrap();
+    let mut planned = Native::new(Arc::new(Engine::new(rules.clone())));
+    let mut plain = Native::new(Arc::new(Engine::new(rules).without_plan()));
+    let (mut compared, mut lines, mut different) = (0, 0, Vec::new());
+    let began = std::time::Instant::now();
+    for test in tests_of(&folder.join("tests/regression/tests")) {
+        for stage in &test.stages {
+            let request = build(&stage.input, Redirect::No).unwrap();
+            let one = planned.send(&stage.input, &request);
+            if one != plain.send(&stage.input, &request) {
+                different.push(format!("{}-{}", test.rule, test.id));
+            }
+            compared += 1;
+            lines += one.map_or(0, |answer| answer.log.len());
+        }
+    }
+    println!("{compared} requests, {lines} matches, {:?}", began.elapsed());
+    assert!(different.is_empty(), "{}", different.join(", "));
+    assert!(lines > compared, "{lines} matches of {compared} requests");
 }
 
 /// A request that the server refuses proves nothing about rules: but for these, only tests that ask for

@@ -1,6 +1,7 @@
 //! `server.yaml`: where to listen, where to keep data, whom to hear.
 
 use crate::geoip::GeoIpConfig;
+use crate::pipeline::inspection::{Inspection, WafConfig};
 use crate::pipeline::outside::Outside;
 use crate::pipeline::worker::Tuning;
 use crate::trust::front::FrontConfig;
@@ -37,6 +38,8 @@ pub struct Config {
     pub trust: TrustConfig,
     /// Where addresses lie; docs/trust-signals.md.
     pub geoip: GeoIpConfig,
+    /// ModSecurity rules over records that no gateway inspected; docs/waf.md.
+    pub waf: WafConfig,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -173,6 +176,7 @@ impl Default for Config {
             connectors: BTreeMap::new(),
             trust: TrustConfig::default(),
             geoip: GeoIpConfig::default(),
+            waf: WafConfig::default(),
         }
     }
 }
@@ -249,6 +253,7 @@ impl Config {
             group,
             protected: self.protected.clone(),
             outside: Outside::open(&self.connectors)?,
+            waf: Inspection::open(&self.waf)?,
         })
     }
 

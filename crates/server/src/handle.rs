@@ -6,6 +6,7 @@
 use crate::app::Blocking;
 use crate::deeds;
 use crate::ledgers::Ledgers;
+use crate::pipeline::inspection::Inspection;
 use crate::problem::Problem;
 use crate::trust::void::Voids;
 use axum::http::StatusCode;
@@ -68,6 +69,11 @@ pub struct PolicyChange {
 
 /// What the loop does for the API.
 pub trait Pipeline: Send + Sync + 'static {
+    /// The rules that run over what comes in, for their figures.
+    fn waf(&self) -> Option<&Inspection> {
+        None
+    }
+
     /// Makes the events durable, then lets the engines see the new ones.
     fn ingest(&self, tenant: TenantId, events: Vec<Event>) -> Answer<'_, IngestAnswer>;
 

@@ -4,6 +4,7 @@
 //! it remembers nothing that a replay of the same events would not rebuild. The rim that feeds it
 //! from the store and carries out what it says is [`worker`]; a scenario feeds it from files.
 
+pub mod inspection;
 pub mod leaves;
 pub mod outside;
 pub mod worker;

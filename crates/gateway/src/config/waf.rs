@@ -15,6 +15,8 @@ const ROUTES_MAX: usize = 200;
 const EXCEPTIONS_MAX: usize = 1_000;
 /// More than this of one body is not inspected, whatever a site wants.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longer, and readers take a stream for dead.
+const STREAM_HOLD_MS_MAX: u64 = 10_000;
 /// How long an exception holds unless it says so: seven days.
 pub const EXCEPTION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
@@ -24,7 +26,7 @@ pub const EXCEPTION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 pub struct RuleSetConfig {
     /// In the order to load them; `*` and `?` may stand in the last part: `crs/rules/*.conf`.
     pub files: Vec<String>,
-    /// Load what turns bodies on and picks their parser before them (`waf/base.conf`).
+    /// Load what turns bodies on and picks their parser before them (`crates/inspect/src/base.conf`).
     #[serde(default = "yes")]
     pub base: bool,
     #[serde(default)]
@@ -74,6 +76,10 @@ pub struct WafConfig {
     /// Inspected of a body, each way.
     #[serde(default = "body_bytes_default")]
     pub body_bytes_max: usize,
+    /// The longest an event of a streamed answer is held back where rules may block: what is found within this
+    /// time after it keeps it from going out.
+    #[serde(default = "stream_hold_default")]
+    pub stream_hold_ms: u64,
     /// The first that matches counts.
     #[serde(default)]
     pub routes: Vec<WafRoute>,
@@ -200,6 +206,11 @@ impl WafConfig {
         levels(at, self.paranoia, self.detection_paranoia, faults);
         thresholds(at, self.inbound_threshold, self.outbound_threshold, faults);
         body_bytes(at, Some(self.body_bytes_max), faults);
+        if self.stream_hold_ms > STREAM_HOLD_MS_MAX {
+            let message = format!("`stream_hold_ms` is {}", self.stream_hold_ms);
+            let hint = "use 0 to 10000, or leave it out for 400";
+            faults.add(&format!("{at}.stream_hold_ms"), "limit-invalid", message, hint);
+        }
         for (i, route) in self.routes.iter().enumerate() {
             let at = format!("{at}.routes[{i}]");
             pattern(&format!("{at}.match"), &route.pattern, faults);
@@ -348,4 +359,9 @@ fn canary_default() -> u8 {
 /// What ModSecurity inspects of a body without files (`SecRequestBodyNoFilesLimit`).
 fn body_bytes_default() -> usize {
     128 * 1024
+}
+
+/// Some twenty words of a model; people do not notice it.
+fn stream_hold_default() -> u64 {
+    400
 }

@@ -12,6 +12,8 @@ use std::io::Read;
 
 /// Encodings one inside the other that are undone (`gzip, br`).
 const ENCODINGS_MAX: usize = 3;
+/// 8 MiB is the window RFC 9659 allows for HTTP.
+pub(super) const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// A body without its content encoding.
 pub(super) struct Decoded<'a> {
@@ -93,9 +95,8 @@ fn unpack(name: &str, bytes: &[u8], limit: usize) -> Option<(Vec<u8>, bool)> {
         const BUFFER_BYTES: usize = 4096;
         Some(read(brotli::Decompressor::new(bytes, BUFFER_BYTES), limit))
     } else if is("zstd") {
-        // 8 MiB is the window RFC 9659 allows for HTTP.
         let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).ok()?;
-        decoder.window_log_max(23).ok()?;
+        decoder.window_log_max(ZSTD_WINDOW_LOG).ok()?;
         Some(read(decoder, limit))
     } else {
         None

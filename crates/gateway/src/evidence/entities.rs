@@ -208,12 +208,12 @@ fn session(view: &View<'_>, site: &Site, keys: &Keys, book: &SessionBook) -> Opt
     let hash = |value: &str| keys.secret_hash(value.as_bytes());
     let headers = &view.request.headers;
     let values: Vec<Cow<'_, str>> = match site.session.as_slice() {
-        [] => cookies(headers, is_session_cookie).map(|(_, value)| value.into()).collect(),
+        [] => cookies(headers, is_session_cookie).map(|(_, value)| value).collect(),
         places => places
             .iter()
             .flat_map(|place| match place {
                 Place::Cookie(name) => {
-                    cookies(headers, |n| n == name).map(|(_, value)| value.into()).collect()
+                    cookies(headers, |n| n == name).map(|(_, value)| value).collect()
                 }
                 place => view.at(place).into_iter().collect::<Vec<_>>(),
             })
@@ -316,7 +316,7 @@ pub(super) fn remember(
                 .any(|p| matches!(p, Place::Cookie(n) | Place::ResponseCookie(n) if n == name)),
         };
         if let Some((_, value)) = set_cookie(headers, wanted) {
-            book.remember(hash(value), account);
+            book.remember(hash(&value), account);
             given = true;
         }
     }

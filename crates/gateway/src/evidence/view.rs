@@ -54,16 +54,14 @@ impl<'a> View<'a> {
     pub(super) fn at(&self, place: &Place) -> Option<Cow<'a, str>> {
         let value = match place {
             Place::Header(name) => Cow::Borrowed(text_of(&self.request.headers, name.as_str())?),
-            Place::Cookie(name) => Cow::Borrowed(cookie(&self.request.headers, |n| n == name)?.1),
+            Place::Cookie(name) => cookie(&self.request.headers, |n| n == name)?.1,
             Place::Query(name) => pair(self.request.query.as_deref()?, name)?,
             Place::Form(name) => Cow::Owned(self.form(name)?),
             Place::Json(path) => Cow::Owned(json_text(json_at(self.request_json()?, path)?)?),
             Place::ResponseHeader(name) => {
                 Cow::Borrowed(text_of(self.response_headers?, name.as_str())?)
             }
-            Place::ResponseCookie(name) => {
-                Cow::Borrowed(set_cookie(self.response_headers?, |n| n == name)?.1)
-            }
+            Place::ResponseCookie(name) => set_cookie(self.response_headers?, |n| n == name)?.1,
             Place::ResponseJson(path) => {
                 Cow::Owned(json_text(json_at(self.response_json()?, path)?)?)
             }
@@ -107,7 +105,7 @@ pub(super) fn pair<'t>(text: &'t str, name: &str) -> Option<Cow<'t, str>> {
 }
 
 /// The first cookie whose name is wanted.
-fn cookie(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
+fn cookie(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> Option<(&str, Cow<'_, str>)> {
     cookies(headers, wanted).next()
 }
 
@@ -115,13 +113,13 @@ fn cookie(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> Option<(&str, &
 pub(super) fn cookies(
     headers: &HeaderMap,
     wanted: impl Fn(&str) -> bool,
-) -> impl Iterator<Item = (&str, &str)> {
+) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     headers
         .get_all(COOKIE)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(|cookie| std::str::from_utf8(cookie).ok()?.trim().split_once('='))
-        .map(|(name, value)| (name, value.trim_matches('"')))
+        .filter_map(|cookie| std::str::from_utf8(cookie).ok()?.split_once('='))
+        .map(|(name, value)| (name.trim(), cookie_value(value)))
         .filter(move |(name, value)| !value.is_empty() && wanted(name))
 }
 
@@ -129,14 +127,19 @@ pub(super) fn cookies(
 pub(super) fn set_cookie(
     headers: &HeaderMap,
     wanted: impl Fn(&str) -> bool,
-) -> Option<(&str, &str)> {
+) -> Option<(&str, Cow<'_, str>)> {
     headers
         .get_all(SET_COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .filter_map(|value| value.split(';').next()?.trim().split_once('='))
-        .map(|(name, value)| (name, value.trim_matches('"')))
+        .filter_map(|value| value.split(';').next()?.split_once('='))
+        .map(|(name, value)| (name.trim(), cookie_value(value)))
         .find(|(name, value)| !value.is_empty() && wanted(name))
+}
+
+/// What the laxest of applications reads: blanks, quotes and percent signs make no other session of it.
+fn cookie_value(value: &str) -> Cow<'_, str> {
+    percent_decode(value.trim().trim_matches('"'), false)
 }
 
 /// The credential of `Authorization`, its scheme taken off.

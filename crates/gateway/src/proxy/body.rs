@@ -1,14 +1,17 @@
 //! The bodies that go through: request to upstream, response to client, each watched on its way.
 
 use super::guard::Conversation;
+use super::inspected;
 use super::record::{OpenExchange, RequestTap};
 use super::refusal::Refusal;
 use super::serve;
+use super::sieve::{Sieve, Sifted};
 use super::trusted;
 use super::upstream::Lease;
 use crate::evidence::ExchangeError;
 use crate::proxy::shared::Shared;
 use crate::trust::{Held, Ticket};
+use crate::waf::Stop;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -149,6 +152,10 @@ pub struct ReplyStream {
     pub incoming: Incoming,
     /// What was read of it before it was let through.
     pub ahead: Option<Bytes>,
+    /// Holds it back where rules may cut it off.
+    pub sieve: Option<Sieve>,
+    /// It was cut off, and the reader was told.
+    pub is_cut: bool,
     /// More ends it, and why.
     pub bytes_max: Option<(u64, Held)>,
     pub open: OpenExchange,
@@ -263,10 +270,55 @@ impl ReplyStream {
     }
 
     fn is_over(&self) -> bool {
-        self.ahead.as_ref().is_none_or(Bytes::is_empty) && self.incoming.is_end_stream()
+        self.ahead.as_ref().is_none_or(Bytes::is_empty)
+            && match &self.sieve {
+                Some(sieve) => sieve.is_over(),
+                None => self.incoming.is_end_stream(),
+            }
+    }
+
+    /// The next piece, as far as rules let it through.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Sifted> {
+        if let Some(ahead) = self.ahead.take().filter(|ahead| !ahead.is_empty()) {
+            return Poll::Ready(Sifted::Data(ahead));
+        }
+        if let Some(sieve) = &mut self.sieve {
+            return sieve.poll(&mut self.incoming, &mut self.open, cx);
+        }
+        let next = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        Poll::Ready(match next.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) => {
+                // Who may stop it has a sieve.
+                self.open.see_stream(&data);
+                Sifted::Data(data)
+            }
+            // Trailers, as above.
+            Some(Ok(Err(_))) | None => Sifted::End,
+            Some(Err(error)) => Sifted::Failed(error),
+        })
+    }
+
+    /// Rules cut it off. `Ok`: what the reader is told in its place.
+    fn stop(&mut self, stop: &Stop) -> Result<Bytes, BodyError> {
+        self.lease = None;
+        self.open.cut_off = true;
+        let is_told = self.sieve.as_ref().is_some_and(Sieve::may_add_event);
+        match inspected::last_event(&self.open, stop).filter(|_| is_told) {
+            Some(event) => {
+                self.is_cut = true;
+                if let Some(tap) = &mut self.open.response_tap {
+                    tap.see(&event);
+                }
+                Ok(event)
+            }
+            None => Err("cut off by a rule".into()),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.sieve.is_some() {
+            return SizeHint::default();
+        }
         let left = self.incoming.size_hint();
         match (&self.ahead, left.exact()) {
             (None, _) => left,
@@ -318,39 +370,35 @@ impl Body for ReplyBody {
         if stream.watch.as_mut().is_some_and(|watch| watch.is_ended(&stream.open)) {
             return Poll::Ready(Some(Err(stream.end_by_decision())));
         }
-        let next = match stream.ahead.take().filter(|ahead| !ahead.is_empty()) {
-            Some(ahead) => Poll::Ready(Some(Ok(Frame::data(ahead)))),
-            None => Pin::new(&mut stream.incoming).poll_frame(cx),
-        };
-        match next {
-            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => {
-                    if let Some(tap) = &mut stream.open.response_tap {
-                        tap.see(&data);
-                        if let Some((max, held)) = stream.bytes_max
-                            && tap.total_len() > max
-                        {
-                            return Poll::Ready(Some(Err(stream.cut_off(held))));
-                        }
+        if stream.is_cut {
+            return Poll::Ready(None);
+        }
+        match stream.poll_next(cx) {
+            Poll::Ready(Sifted::Data(data)) => {
+                if let Some(tap) = &mut stream.open.response_tap {
+                    tap.see(&data);
+                    if let Some((max, held)) = stream.bytes_max
+                        && tap.total_len() > max
+                    {
+                        return Poll::Ready(Some(Err(stream.cut_off(held))));
                     }
-                    if let (Some((_, until)), Some(stall)) = (&mut stream.timer, stream.stall) {
-                        *until = Instant::now() + stall;
-                    }
-                    if stream.incoming.is_end_stream() {
-                        stream.end();
-                    }
-                    Poll::Ready(Some(Ok(Frame::data(data))))
                 }
-                Err(_) => {
+                if let (Some((_, until)), Some(stall)) = (&mut stream.timer, stream.stall) {
+                    *until = Instant::now() + stall;
+                }
+                if stream.is_over() {
                     stream.end();
-                    Poll::Ready(None)
                 }
-            },
-            Poll::Ready(None) => {
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Poll::Ready(Sifted::Cut(stop)) => {
+                Poll::Ready(Some(stream.stop(&stop).map(Frame::data)))
+            }
+            Poll::Ready(Sifted::End) => {
                 stream.end();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(error))) => {
+            Poll::Ready(Sifted::Failed(error)) => {
                 // An upload the client broke off breaks the response, too.
                 let cause = stream.open.request_tap.as_ref().and_then(|tap| tap.error());
                 tracing::debug!(%error, "response broke off");
@@ -371,7 +419,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             ReplyKind::Full(bytes) => bytes.is_none(),
-            ReplyKind::Stream(stream) => stream.is_over(),
+            ReplyKind::Stream(stream) => stream.is_cut || stream.is_over(),
         }
     }
 
@@ -388,7 +436,8 @@ impl Body for ReplyBody {
 impl Drop for ReplyStream {
     fn drop(&mut self) {
         // hyper does not ask for the end of a body whose length it knows.
-        if !self.open.complete && self.open.exchange.error.is_none() && self.is_over() {
+        let is_broken = self.open.exchange.error.is_some() || self.open.cut_off;
+        if !self.open.complete && !is_broken && self.is_over() {
             self.end();
         }
     }

@@ -186,6 +186,15 @@ pub fn clean_response(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a response comes event by event, for as long as it likes.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().trim_ascii_start();
+        kind.get(..EVENT_STREAM.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENT_STREAM))
+    })
+}
+
 /// Why a response cannot be trusted to end where it says, if so.
 pub fn response_fault(headers: &HeaderMap) -> Option<&'static str> {
     let chunked = headers.contains_key(TRANSFER_ENCODING);

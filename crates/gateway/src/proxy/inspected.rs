@@ -1,16 +1,17 @@
 //! Takes requests and responses through the site's rule sets, and says so to who is blocked.
 
 use super::body::{ReplyBody, client_failure};
+use super::forward;
 use super::gate::{self, Passed};
 use super::live::Live;
-use super::problem::{Problem, code};
+use super::problem::{self, Problem, code};
 use super::record::{OpenExchange, RequestTap};
 use super::serve::{Asked, Peer};
 use crate::evidence::{self, CapturedBody, ExchangeError};
-use crate::waf::{Gap, Inspection, Seen, Stop};
+use crate::waf::{Common, Gap, INLINE_BYTES_MAX, Inspection, Seen, Stop};
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue, LOCATION,
 };
 use http::{HeaderMap, Response, StatusCode, response};
 use http_body_util::BodyExt;
@@ -63,8 +64,7 @@ pub async fn request(
             (Passed::Unread(incoming), Bytes::new(), true)
         }
         Passed::Unread(incoming) | Passed::Begun(_, incoming) => {
-            let length = declared_length(&open.exchange.request.headers);
-            let room = length.map_or(wanted, |length| length.min(wanted));
+            let room = room(&open.exchange.request.headers, wanted);
             if !open.inspection.as_mut().is_some_and(|i| i.hold(common, room, max)) {
                 if let Some(stop) = open.inspection.as_mut().and_then(|i| i.gap(Gap::Memory)) {
                     return Err(blocked(peer, live, open, stop));
@@ -76,8 +76,20 @@ pub async fn request(
             }
         }
     };
+    let (plain, whole) =
+        match unpacked(common, &open.exchange.request.headers, &body, ended, wanted).await {
+            Ok(plain) => plain,
+            // The rules get what there is: an application that does not know the encoding, either, reads just that.
+            Err(plain) => {
+                if let Some(stop) = gap(open, Gap::Encoding) {
+                    record_body(open, live, &body, ended);
+                    return Err(blocked(peer, live, open, stop));
+                }
+                plain
+            }
+        };
     let Some(inspection) = &mut open.inspection else { return Ok(passed) };
-    match inspection.request_body(common, body.clone(), ended).await {
+    match inspection.request_body(common, plain, whole).await {
         None => Ok(passed),
         Some(stop) => {
             record_body(open, live, &body, ended);
@@ -100,28 +112,27 @@ pub async fn response(
         return Err(Unanswered::Blocked(stop));
     }
     let wanted = inspection.response_bytes_wanted();
-    let is_streamed = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
     let mut ahead = None;
     let (mut body, mut ended) = (Bytes::new(), true);
-    if wanted > 0 && !is_streamed && !incoming.is_end_stream() {
-        let length = declared_length(&parts.headers);
-        let room = length.map_or(wanted, |length| length.min(wanted));
+    if wanted > 0 && !incoming.is_end_stream() {
+        if forward::is_event_stream(&parts.headers) {
+            let max = live.config.limits.waf_bytes_max;
+            let stop = inspection.begin_stream(common, &parts.headers, max);
+            return stop.map_or(Ok(None), |stop| Err(Unanswered::Blocked(stop)));
+        }
+        let room = room(&parts.headers, wanted);
         if inspection.hold(common, room, live.config.limits.waf_bytes_max) {
             let last = open.deadline(live.config.limits.total_ms);
             let read = read_response(live, incoming, wanted, last).await?;
-            let captured =
-                CapturedBody { bytes: read.0.clone(), truncated: !read.1, ..Default::default() };
-            let plain = evidence::plain_body(&captured, &parts.headers, wanted);
+            let plain = unpacked(common, &parts.headers, &read.0, read.1, wanted).await;
             ahead = Some(read.0);
             match plain {
-                Some((plain, whole)) => (body, ended) = (plain, whole),
-                None => {
+                Ok(plain) => (body, ended) = plain,
+                Err(plain) => {
                     if let Some(stop) = gap(open, Gap::Encoding) {
                         return Err(Unanswered::Blocked(stop));
                     }
+                    (body, ended) = plain;
                 }
             }
         } else if let Some(stop) = inspection.gap(Gap::Memory) {
@@ -159,7 +170,7 @@ pub fn answer(
     stop: Stop,
 ) -> Box<Response<ReplyBody>> {
     use seclang::Interrupt;
-    let id = open.inspection.as_ref().map(|inspection| inspection.id.to_string());
+    let id = reference(open);
     let (status, code) = match &stop {
         Stop::Rules(Interrupt::Redirect { status, location }) => {
             if let Some(response) = redirect(open, *status, location) {
@@ -181,6 +192,21 @@ pub fn answer(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// What the reader of a stream that is cut off gets last. `None`: the rules want the connection closed.
+pub fn last_event(open: &OpenExchange, stop: &Stop) -> Option<Bytes> {
+    let code = match stop {
+        Stop::Rules(seclang::Interrupt::Drop) => return None,
+        Stop::Rules(_) => code::WAF_BLOCKED,
+        Stop::Uninspected(_) => code::WAF_UNINSPECTED,
+    };
+    let headers = &open.exchange.request.headers;
+    Some(problem::last_event(code, reference(open).as_deref(), headers))
+}
+
+fn reference(open: &OpenExchange) -> Option<String> {
+    open.inspection.as_ref().map(|inspection| inspection.id.to_string())
 }
 
 /// Bodies are held for fractions of a second.
@@ -318,6 +344,46 @@ fn record_body(open: &mut OpenExchange, live: &Live, body: &[u8], ended: bool) {
         tap.see(body);
         tap
     });
+}
+
+/// What rules look at of a body that came as `body`: without its content encoding, `wanted` bytes at most, and
+/// whether that is all of it. `Err`: the encoding is unknown or broken, and this is as far as it could be
+/// undone, or the body as it came.
+async fn unpacked(
+    common: &Common,
+    headers: &HeaderMap,
+    body: &Bytes,
+    ended: bool,
+    wanted: usize,
+) -> Result<(Bytes, bool), (Bytes, bool)> {
+    if body.is_empty() || wanted == 0 || !headers.contains_key(CONTENT_ENCODING) {
+        return Ok((body.clone(), ended));
+    }
+    let captured = CapturedBody { bytes: body.clone(), truncated: !ended, ..Default::default() };
+    let encodings: HeaderMap = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .map(|value| (CONTENT_ENCODING, value.clone()))
+        .collect();
+    let unpack = move || evidence::plain_body(&captured, &encodings, wanted);
+    // A few bytes may unpack to all that is wanted.
+    let plain = if wanted <= INLINE_BYTES_MAX {
+        unpack()
+    } else {
+        common.elsewhere(unpack).await.flatten()
+    };
+    match plain {
+        None => Err((body.clone(), ended)),
+        // It ended before its end, and not for want of room.
+        Some((plain, false)) if ended && plain.len() < wanted => Err((plain, true)),
+        Some(plain) => Ok(plain),
+    }
+}
+
+/// Room for a body of which `wanted` bytes are looked at: what it may unpack to is held beside it.
+fn room(headers: &HeaderMap, wanted: usize) -> usize {
+    let packed = declared_length(headers).map_or(wanted, |length| length.min(wanted));
+    if headers.contains_key(CONTENT_ENCODING) { packed.saturating_add(wanted) } else { packed }
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<usize> {

@@ -147,6 +147,19 @@ impl<'a> Problem<'a> {
     }
 }
 
+/// The last event of a stream that is cut off: libraries for models raise `error.message`.
+pub fn last_event(code: &str, reference: Option<&str>, request_headers: &HeaderMap) -> Bytes {
+    let mut error = Map::new();
+    error.insert("message".to_owned(), sentence(code, Language::of(request_headers)).into());
+    error.insert("type".to_owned(), format!("urn:plura:problem:{code}").into());
+    error.insert("code".to_owned(), code.into());
+    if let Some(reference) = reference {
+        error.insert("reference".to_owned(), reference.into());
+    }
+    let data = Value::Object(Map::from_iter([("error".to_owned(), Value::Object(error))]));
+    Bytes::from(format!("event: error\ndata: {data}\n\n"))
+}
+
 /// What a person reads. Refusals of malformed requests share one sentence: their code says the rest.
 fn sentence(code: &str, language: Language) -> &'static str {
     let [english, korean, japanese] = match code {

@@ -5,7 +5,7 @@ use super::shared::{Shared, now};
 use super::tap::Tap;
 use super::trusted::Standing;
 use crate::evidence::{Enforced, Exchange, ExchangeError, RequestHead};
-use crate::waf::{Inspection, Logs};
+use crate::waf::{Inspection, Logs, Stop, Trial};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,6 +121,10 @@ impl OpenExchange {
         &self.site
     }
 
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     /// When all of it must be over.
     pub fn deadline(&self, total_ms: Option<u64>) -> Option<tokio::time::Instant> {
         total_ms.map(|ms| tokio::time::Instant::from_std(self.began) + Duration::from_millis(ms))
@@ -142,6 +146,26 @@ impl OpenExchange {
         self.complete = true;
     }
 
+    /// A piece of a streamed answer, for the rules. `Some`: nothing more may pass.
+    pub fn see_stream(&mut self, data: &[u8]) -> Option<Stop> {
+        let inspection = self.inspection.as_mut()?;
+        let room_max = self.shared.live().config.limits.waf_bytes_max;
+        inspection.see(&self.shared.waf, data, room_max)
+    }
+
+    /// Whether a rule set may still stop the stream.
+    pub fn is_held_back(&self) -> bool {
+        self.inspection.as_ref().is_some_and(|inspection| inspection.stream_hold().is_some())
+    }
+
+    pub fn trial(&mut self) -> Option<Trial> {
+        self.inspection.as_mut()?.trial()
+    }
+
+    pub fn judge(&mut self, trial: Option<Trial>) -> Option<Stop> {
+        self.inspection.as_mut()?.judge(trial)
+    }
+
     /// The rules have seen all they will see of it.
     pub fn inspected(&mut self) {
         if let Some(inspection) = self.inspection.take() {
@@ -161,7 +185,6 @@ impl OpenExchange {
 
 impl Drop for OpenExchange {
     fn drop(&mut self) {
-        self.inspected();
         let mut exchange = std::mem::take(&mut self.exchange);
         exchange.finished = now();
         if let Some(tap) = self.request_tap.take() {
@@ -189,9 +212,49 @@ impl Drop for OpenExchange {
         if let Some(status) = exchange.status {
             self.site.metrics.answered(status);
         }
+        Ended {
+            shared: Arc::clone(&self.shared),
+            site: Arc::clone(&self.site),
+            exchange,
+            inspection: self.inspection.take(),
+            logs: Arc::clone(&self.logs),
+        }
+        .record();
+    }
+}
+
+/// An exchange that is over, on its way to the recorder; it gets there even when it is dropped.
+struct Ended {
+    shared: Arc<Shared>,
+    site: Arc<Site>,
+    exchange: Exchange,
+    inspection: Option<Inspection>,
+    logs: Arc<Logs>,
+}
+
+impl Ended {
+    /// A long stream is read by the rules where it holds up nobody.
+    fn record(self) {
+        let is_long = self.inspection.as_ref().is_some_and(Inspection::is_long);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if is_long => {
+                let shared = Arc::clone(&self.shared);
+                runtime.spawn(async move { shared.waf.elsewhere(move || drop(self)).await });
+            }
+            _ => drop(self),
+        }
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let mut exchange = std::mem::take(&mut self.exchange);
+        if let Some(inspection) = self.inspection.take() {
+            exchange.waf = Some(inspection.finish(&exchange.request, &self.logs));
+        }
         super::proof::look(&self.shared, &self.site, &exchange);
         if !self.shared.evidence.recorder.record(&self.site.evidence, exchange) {
-            metrics.exchanges_lost.add(1);
+            self.shared.metrics.exchanges_lost.add(1);
         }
     }
 }

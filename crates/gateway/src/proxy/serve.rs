@@ -11,12 +11,14 @@ use super::problem::{Problem, code};
 use super::record::{OpenExchange, RequestTap};
 use super::refusal::Refusal;
 use super::shared::{Shared, now};
+use super::sieve::Sieve;
 use super::tap::Tap;
 use super::trusted::{self, Standing};
 use super::upstream::{ConnectError, Lease};
 use super::{gate, tunnel};
 use crate::evidence::{ExchangeError, RequestHead, Scheme};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
+use crate::waf::Inspection;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
@@ -560,7 +562,10 @@ async fn pass_back(
         }
         Err(Unanswered::Timeout) => return fail(peer, live, open, Failure::Timeout),
     };
-    open.inspected();
+    let hold = open.inspection.as_ref().and_then(Inspection::stream_hold);
+    if !open.inspection.as_ref().is_some_and(Inspection::is_stream) {
+        open.inspected();
+    }
     open.exchange.status = Some(parts.status.as_u16());
     open.exchange.response_headers = parts.headers.clone();
     if ahead.as_ref().is_none_or(bytes::Bytes::is_empty) && incoming.is_end_stream() {
@@ -569,14 +574,13 @@ async fn pass_back(
         return Response::from_parts(parts, ReplyBody::full(bytes::Bytes::new()));
     }
     open.response_tap = Some(Tap::new(limits.body_bytes_max));
-    let is_event_stream = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
+    let is_event_stream = forward::is_event_stream(&parts.headers);
     let last = open.deadline(limits.total_ms);
     let stream = ReplyStream {
         incoming,
         ahead,
+        sieve: hold.map(|hold| Sieve::new(hold, &parts.headers)),
+        is_cut: false,
         bytes_max: open.standing.as_ref().and_then(Standing::response_bytes_max),
         open,
         lease: Some(lease),

@@ -1,11 +1,16 @@
 //! One request and its response on their way through a site's rule sets.
 
+mod stream;
+
+pub use stream::Trial;
+
 use super::log::{About, LogFile, write_matches};
-use super::outcome::{Outcome, SetOutcome, limit_code};
+use super::outcome::Outcome;
 use super::ward::{Plan, Ward};
 use super::{Common, Held, INLINE_BYTES_MAX};
 use crate::config::{FailMode, Stage};
 use crate::evidence::RequestHead;
+use ::inspect::{SetOutcome, limit_code, scores};
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
@@ -43,7 +48,7 @@ pub enum Gap {
     ResponseBody,
     /// There is no room for more bodies (`limits.waf_bytes_max`).
     Memory,
-    /// The response's content encoding is unknown or broken.
+    /// A content encoding is unknown or broken.
     Encoding,
     /// The engine's own limits.
     Work,
@@ -85,6 +90,8 @@ pub struct Inspection {
     held: Vec<Held>,
     blocked: Option<usize>,
     server: SocketAddr,
+    /// The answer, when it is a stream that the rules want to see.
+    stream: Option<stream::Passing>,
 }
 
 /// One rule set's part in it.
@@ -113,7 +120,8 @@ impl Inspection {
         let headers = headers(&seen.head.headers, Some(seen.host));
         let runs = wards.map(|(ward, plan)| Run::begin(ward, plan, seen, &headers, unique_id));
         let runs = runs.collect();
-        Some(Inspection { id, runs, held: Vec::new(), blocked: None, server: seen.local })
+        let server = seen.local;
+        Some(Inspection { id, runs, held: Vec::new(), blocked: None, server, stream: None })
     }
 
     /// Phase 1.
@@ -210,7 +218,8 @@ impl Inspection {
     }
 
     /// Phase 5, and what came of it all.
-    pub fn finish(self, seen: &RequestHead, logs: &Logs) -> Outcome {
+    pub fn finish(mut self, seen: &RequestHead, logs: &Logs) -> Outcome {
+        self.end_stream();
         let (id, blocked) = (self.id, self.blocked);
         let mut sets = Vec::with_capacity(self.runs.len());
         for (i, run) in self.runs.into_iter().enumerate() {
@@ -242,21 +251,18 @@ impl Inspection {
             return self.stopped();
         }
         let is_closed = self.runs.iter().any(Run::is_closed);
-        // Never closed while there are inspections: the semaphore lives as long as the gateway.
-        let permit = Arc::clone(&common.offload).acquire_owned().await;
         let mut runs = std::mem::take(&mut self.runs);
-        let work = tokio::task::spawn_blocking(move || {
+        let work = common.elsewhere(move || {
             runs.iter_mut().for_each(act);
-            drop(permit);
             runs
         });
         match work.await {
-            Ok(runs) => {
+            Some(runs) => {
                 self.runs = runs;
                 self.stopped()
             }
-            Err(error) => {
-                tracing::error!(%error, "an inspection ended by a panic");
+            None => {
+                tracing::error!("an inspection ended by a panic");
                 is_closed.then_some(Stop::Uninspected(Gap::Work))
             }
         }
@@ -354,25 +360,11 @@ impl Run {
     }
 
     fn open_gap(&self) -> Option<Gap> {
-        let of_engine = |limit: &Limit| match limit {
-            Limit::RequestBody | Limit::RequestBodyNoFiles => Some(Gap::RequestBody),
-            Limit::ResponseBody => Some(Gap::ResponseBody),
-            Limit::Arguments | Limit::Variables | Limit::Work => Some(Gap::Work),
-            // All rules ran; only the list of them is not complete.
-            Limit::Matches => None,
-        };
-        let engine = self.transaction.limits().iter().find_map(of_engine);
-        self.gaps.first().copied().or(engine)
+        self.gaps.first().copied().or_else(|| gap_of(&self.transaction))
     }
 
     fn finish(self, is_blocked: bool) -> SetOutcome {
-        let number = |name: &str| {
-            std::str::from_utf8(self.transaction.tx(name)?).ok()?.trim().parse::<i64>().ok()
-        };
-        let inbound_score = number("blocking_inbound_anomaly_score");
-        let outbound_score = number("blocking_outbound_anomaly_score");
-        let inbound_threshold = number("inbound_anomaly_score_threshold");
-        let outbound_threshold = number("outbound_anomaly_score_threshold");
+        let scores = scores(&self.transaction);
         let began = Instant::now();
         let verdict = self.transaction.finish();
         let took = self.took + began.elapsed();
@@ -391,21 +383,42 @@ impl Run {
             metrics.micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         }
         SetOutcome {
-            rules: Arc::clone(&self.ward.rules),
-            stage: self.plan.stage,
+            rules: Arc::clone(&self.ward.rules.set),
+            stage: self.plan.stage.as_str(),
             enforced: self.enforced,
             decided,
-            inbound_score,
-            outbound_score,
-            inbound_threshold,
-            outbound_threshold,
+            inbound_score: scores.inbound,
+            outbound_score: scores.outbound,
+            inbound_threshold: scores.inbound_threshold,
+            outbound_threshold: scores.outbound_threshold,
             matches,
             matches_dropped: verdict.matches_dropped,
             limits,
             refused: self.refused,
             audited: verdict.audit,
+            record: None,
         }
     }
+}
+
+/// What the engine's own limits left out.
+fn gap_of(transaction: &Transaction) -> Option<Gap> {
+    let gap = |limit: &Limit| match limit {
+        Limit::RequestBody | Limit::RequestBodyNoFiles => Some(Gap::RequestBody),
+        Limit::ResponseBody => Some(Gap::ResponseBody),
+        Limit::Arguments
+        | Limit::Headers
+        | Limit::Cookies
+        | Limit::Depth
+        | Limit::Elements
+        | Limit::Parts
+        | Limit::Files
+        | Limit::Variables
+        | Limit::Work => Some(Gap::Work),
+        // All rules ran; only the list of them is not complete.
+        Limit::Matches => None,
+    };
+    transaction.limits().iter().find_map(gap)
 }
 
 /// As rules expect them: HTTP/2 says its host elsewhere.
@@ -414,40 +427,11 @@ fn headers<'a>(headers: &'a HeaderMap, host: Option<&'a HeaderValue>) -> Vec<(&'
     if let Some(host) = host.filter(|_| !headers.contains_key(HOST)) {
         out.push((&b"Host"[..], host.as_bytes()));
     }
-    let line = |(name, value): (&'a HeaderName, &'a HeaderValue)| (shown(name), value.as_bytes());
+    let line = |(name, value): (&'a HeaderName, &'a HeaderValue)| {
+        (::inspect::written(name.as_str()).as_bytes(), value.as_bytes())
+    };
     out.extend(headers.iter().map(line));
     out
-}
-
-/// A header's name as people and clients write it. Rules compare without case, but they show names in
-/// what they log, and tools that read that know the written form; hyper keeps lower case only.
-fn shown(name: &HeaderName) -> &[u8] {
-    let written = match name.as_str() {
-        "accept" => "Accept",
-        "accept-charset" => "Accept-Charset",
-        "accept-encoding" => "Accept-Encoding",
-        "accept-language" => "Accept-Language",
-        "authorization" => "Authorization",
-        "cache-control" => "Cache-Control",
-        "connection" => "Connection",
-        "content-encoding" => "Content-Encoding",
-        "content-length" => "Content-Length",
-        "content-type" => "Content-Type",
-        "cookie" => "Cookie",
-        "host" => "Host",
-        "if-none-match" => "If-None-Match",
-        "location" => "Location",
-        "origin" => "Origin",
-        "range" => "Range",
-        "referer" => "Referer",
-        "server" => "Server",
-        "set-cookie" => "Set-Cookie",
-        "transfer-encoding" => "Transfer-Encoding",
-        "user-agent" => "User-Agent",
-        "x-forwarded-for" => "X-Forwarded-For",
-        other => other,
-    };
-    written.as_bytes()
 }
 
 fn protocol(version: Version) -> &'static [u8] {

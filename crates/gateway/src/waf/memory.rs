@@ -160,7 +160,30 @@ fn merged(mut now: Record, before: &Record, after: Record) -> Record {
             vars.remove(name);
         }
     }
-    Record { vars, expires: after.expires, sinks: after.sinks }
+    let expires =
+        replaced(now.expires, &before.expires, after.expires, |(name, _)| name.as_slice());
+    let sinks = replaced(now.sinks, &before.sinks, after.sinks, |(name, ..)| name.as_slice());
+    Record { vars, expires, sinks }
+}
+
+/// What one transaction made otherwise takes the place of what is there now; the rest stays.
+fn replaced<T: PartialEq, N: PartialEq + ?Sized>(
+    mut now: Vec<T>,
+    before: &[T],
+    after: Vec<T>,
+    name: impl Fn(&T) -> &N,
+) -> Vec<T> {
+    let is_gone = |of: &&T| !after.iter().any(|item| name(item) == name(of));
+    for gone in before.iter().filter(is_gone) {
+        now.retain(|item| name(item) != name(gone));
+    }
+    for item in after {
+        if !before.contains(&item) {
+            now.retain(|known| name(known) != name(&item));
+            now.push(item);
+        }
+    }
+    now
 }
 
 fn number(value: Option<&[u8]>) -> Option<i64> {

@@ -6,9 +6,11 @@ use super::metrics::WardMetrics;
 use crate::config::{FailMode, Stage, WafConfig, WafException, WafRoute};
 use crate::enforce::Pattern;
 use crate::evidence::RequestHead;
+use inspect::Settings;
 use schema::Timestamp;
 use seclang::{EngineMode, Overrides, Without};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Made ready from its configuration; kept over a reload that does not change it.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Plan {
     pub stage: Stage,
     pub fail: FailMode,
     pub body_bytes_max: usize,
+    /// The longest an event of a streamed answer is held back.
+    pub stream_hold: Duration,
     /// What the engine is told where nothing is blocked…
     shadow: Overrides,
     /// …and where it may.
@@ -83,24 +87,19 @@ impl Plan {
     fn new(config: &WafConfig, route: Option<&WafRoute>) -> Plan {
         let paranoia = route.and_then(|r| r.paranoia).or(config.paranoia);
         let detection = route.and_then(|r| r.detection_paranoia).or(config.detection_paranoia);
-        // A route that is stricter than the site's detection level would detect less than it blocks.
-        let detection = detection.map(|level| level.max(paranoia.unwrap_or(1)));
         let inbound = route.and_then(|r| r.inbound_threshold).or(config.inbound_threshold);
         let outbound = route.and_then(|r| r.outbound_threshold).or(config.outbound_threshold);
-        let settings = [
-            ("blocking_paranoia_level", paranoia.map(u32::from)),
-            ("detection_paranoia_level", detection.or(paranoia).map(u32::from)),
-            ("inbound_anomaly_score_threshold", inbound),
-            ("outbound_anomaly_score_threshold", outbound),
-        ];
-        let tx = settings
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_string())))
-            .collect::<Vec<_>>();
+        let tx = inspect::settings(&Settings {
+            paranoia,
+            detection_paranoia: detection,
+            inbound_threshold: inbound,
+            outbound_threshold: outbound,
+        });
         Plan {
             stage: route.and_then(|r| r.stage).unwrap_or(config.stage),
             fail: route.and_then(|r| r.fail).unwrap_or(config.fail),
             body_bytes_max: route.and_then(|r| r.body_bytes_max).unwrap_or(config.body_bytes_max),
+            stream_hold: Duration::from_millis(config.stream_hold_ms),
             shadow: Overrides { mode: Some(EngineMode::DetectionOnly), tx: tx.clone() },
             enforce: Overrides { mode: Some(EngineMode::On), tx },
         }

@@ -100,6 +100,11 @@ impl Running {
         .await
     }
 
+    /// The exchanges recorded so far.
+    pub fn recorded(&self) -> Vec<Exchange> {
+        self.collector.exchanges.lock().unwrap().clone()
+    }
+
     pub fn restrict(&self, version: u64, restrictions: Vec<Restriction>) {
         self.handle.enforcer().load(&Restrictions {
             version,

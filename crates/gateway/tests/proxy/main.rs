@@ -16,3 +16,6 @@ mod smuggling;
 mod traffic;
 mod trust;
 mod waf;
+mod waf_encodings;
+mod waf_http2;
+mod waf_streams;

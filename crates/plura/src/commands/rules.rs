@@ -1,12 +1,15 @@
 //! `plura rules`: SecLang rules as files. The reference is `docs/waf-exam.md`.
 
 mod folder;
+mod patch;
+mod patching;
 
 pub use folder::{Folder, Setup, loaded};
 
 use super::{Context, waf};
 use crate::output::{EXIT_FOUND, EXIT_USAGE, Failure, Format, printable, say, say_json};
 use clap::Subcommand;
+use patching::PatchArgs;
 use seclang::{Diagnostic, RuleSet};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -37,12 +40,15 @@ pub enum RulesCommand {
         #[arg(long, value_name = "DIR")]
         rules: PathBuf,
     },
+    /// Write a virtual patch: one rule before a hole, until it is closed
+    Patch(Box<PatchArgs>),
 }
 
 pub fn run(context: &Context, command: RulesCommand) -> Result<ExitCode, Failure> {
     match command {
         RulesCommand::Check { paths } => check(context, &paths),
         RulesCommand::Test { tests, rules } => waf::test(context, &tests, &rules),
+        RulesCommand::Patch(args) => patching::run(context, *args),
         RulesCommand::Explain { id, rules } => explain(context, id, &Folder::open(&rules)?),
     }
 }

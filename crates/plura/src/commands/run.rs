@@ -71,7 +71,9 @@ pub fn server(args: ServerArgs) -> Result<ExitCode, Failure> {
 
 pub fn gateway(args: GatewayArgs) -> Result<ExitCode, Failure> {
     if args.check {
-        check_gateway(&args.config).map_err(|faults| wrong(&faults))?;
+        for notice in check_gateway(&args.config).map_err(|faults| wrong(&faults))? {
+            say(&notice.to_string());
+        }
         say("the configuration is fine");
         return Ok(ExitCode::SUCCESS);
     }
@@ -86,8 +88,9 @@ pub fn gateway(args: GatewayArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Everything a start would refuse and that can be seen without starting: routes and expressions too.
-fn check_gateway(file: &Path) -> Result<(), Vec<Diagnostic>> {
+/// Everything a start would refuse and that can be seen without starting: routes, expressions and rule files
+/// too. What comes back has no effect, and may stay.
+fn check_gateway(file: &Path) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
     let config = gateway::Config::load(file)?;
     let wrong: Vec<Diagnostic> = config
         .sites
@@ -95,7 +98,7 @@ fn check_gateway(file: &Path) -> Result<(), Vec<Diagnostic>> {
         .filter_map(|site| gateway::evidence::Site::compile(&site.name, &site.evidence()).err())
         .flatten()
         .collect();
-    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    if wrong.is_empty() { gateway::waf::check_rules(&config) } else { Err(wrong) }
 }
 
 /// Diagnostics as one failure.

@@ -1,10 +1,11 @@
 //! `plura waf exam`: CRS's own tests, sat by the engine or by a server that runs. See `docs/waf-exam.md`.
-//! `plura waf report` and `suggest`: from shadow to enforce, by what was stored. See `docs/waf.md`.
+//! `plura waf report`, `replay` and `suggest`: from shadow to enforce, by what was stored. See `docs/waf.md`.
 
 mod live;
-mod report;
+pub mod replay;
+pub mod report;
 mod shapes;
-mod stored;
+pub mod stored;
 mod suggest;
 mod suite;
 
@@ -16,6 +17,7 @@ use crate::output::{
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use live::Live;
+use replay::ReplayArgs;
 use seclang::Engine;
 use seclang::exam::{
     Expected, Failed, Native, NoAnswer, Outcome, Overrides, Target, Test, run as sit,
@@ -35,6 +37,8 @@ pub enum WafCommand {
     Exam(ExamArgs),
     /// What rules did, and would have done, with stored traffic
     Report(StoredArgs),
+    /// What rules would have done with stored traffic: run over it now, loaded in no gateway
+    Replay(ReplayArgs),
     /// Exceptions for what looks like false positives in stored traffic, to look at and paste
     Suggest(SuggestArgs),
 }
@@ -84,6 +88,7 @@ pub fn run(context: &Context, command: WafCommand) -> Result<ExitCode, Failure> 
     match command {
         WafCommand::Exam(args) => run_exam(context, args),
         WafCommand::Report(args) => report_stored(context, args),
+        WafCommand::Replay(args) => replay::run(context, args),
         WafCommand::Suggest(args) => suggest_exceptions(context, args),
     }
 }
@@ -124,6 +129,14 @@ fn report_stored(context: &Context, args: StoredArgs) -> Result<ExitCode, Failur
         }));
         return Ok(ExitCode::SUCCESS);
     }
+    say_report(&report);
+    let rest = if complete { "" } else { "; there are more: ask for less with --since or --site" };
+    say(&format!("({} events since {}{rest})", report.events, schema::format_time(range.since)));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The counts as tables: rule sets, then rules.
+fn say_report(report: &report::Report) {
     let set = |set: &report::SetReport| {
         vec![
             set.rules.clone(),
@@ -180,9 +193,6 @@ fn report_stored(context: &Context, args: StoredArgs) -> Result<ExitCode, Failur
         ],
         report.rules.iter().map(rule).collect(),
     ));
-    let rest = if complete { "" } else { "; there are more: ask for less with --since or --site" };
-    say(&format!("({} events since {}{rest})", report.events, schema::format_time(range.since)));
-    Ok(ExitCode::SUCCESS)
 }
 
 fn suggest_exceptions(context: &Context, args: SuggestArgs) -> Result<ExitCode, Failure> {

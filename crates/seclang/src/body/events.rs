@@ -1,7 +1,8 @@
 //! Streams of JSON events (`text/event-stream`): answers of models that come piece by piece.
 
-use super::{BodyError, json};
+use super::json;
 use crate::bag::Bag;
+use crate::verdict::Limit;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names and values of a stream take at most this many times its size, as those of one JSON body do.
@@ -26,8 +27,8 @@ pub fn is_stream(body: &[u8], is_typed: bool) -> bool {
     }
 }
 
-/// Adds the values of every event's JSON to `out`, named as [`json::parse`] names them. `false`: a limit was
-/// reached, and something was not looked at.
+/// Adds the values of every event's JSON to `out`, named as [`json::parse`] names them. The limit that was
+/// reached first, if one was: something was not looked at.
 ///
 /// - The `data:` lines of one event are one text, a line feed between them; where that is no JSON, each line
 ///   is read on its own. `[DONE]` and other text is passed over.
@@ -37,12 +38,11 @@ pub fn is_stream(body: &[u8], is_typed: bool) -> bool {
 ///   piece tell which text it belongs to, where an answer has several.
 /// - `arguments_max` counts the values above, and strings take half of it at most. A piece beyond that is still
 ///   part of its text.
-pub fn parse(body: &[u8], depth_max: usize, arguments_max: usize, out: &mut Bag) -> bool {
+pub fn parse(body: &[u8], depth_max: usize, arguments_max: usize, out: &mut Bag) -> Option<Limit> {
     let mut stream = Stream {
         depth_max,
         arguments_max,
         bytes_left: body.len().saturating_mul(OUTPUT_FACTOR).max(json::JSON_OUTPUT_BYTES_MIN),
-        is_whole: true,
         ..Stream::default()
     };
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
@@ -82,7 +82,7 @@ struct Stream {
     depth_max: usize,
     arguments_max: usize,
     bytes_left: usize,
-    is_whole: bool,
+    limit: Option<Limit>,
     /// Names and values that are in the bag.
     known: BTreeSet<Vec<u8>>,
     /// By name and index.
@@ -143,7 +143,7 @@ impl Stream {
         match json::parse_kinds(text, self.depth_max, self.arguments_max, kinds, values) {
             Ok(()) => true,
             Err(error) => {
-                self.is_whole &= !matches!(error, BodyError::JsonLimit(_));
+                self.limit = self.limit.or(error.limit());
                 false
             }
         }
@@ -181,7 +181,9 @@ impl Stream {
                 }
                 is_seen |= self.join(&key, name, value, is_seen);
             }
-            self.is_whole &= is_seen;
+            if !is_seen {
+                self.limit.get_or_insert(Limit::Arguments);
+            }
         }
         self.values = values;
         self.is_string = is_string;
@@ -208,11 +210,11 @@ impl Stream {
         true
     }
 
-    fn finish(self, out: &mut Bag) -> bool {
+    fn finish(self, out: &mut Bag) -> Option<Limit> {
         for text in self.texts.values().filter(|text| text.is_needed) {
             out.push(&text.name, &text.text);
         }
-        self.is_whole
+        self.limit
     }
 }
 

@@ -4,6 +4,7 @@ use jiter::{Jiter, JiterError, Peek};
 
 use super::BodyError;
 use crate::bag::Bag;
+use crate::verdict::Limit;
 
 /// Names repeat for every value: `json.a.b.array_7`. Together with the values they take at most this many
 /// times the body, so that one long key over many small values cannot fill memory.
@@ -72,7 +73,7 @@ fn read(
     };
     walk.run(out).map_err(|stop| match stop {
         Stop::Broken(error) => BodyError::Json(error.description(&walk.jiter)),
-        Stop::Limit(text) => BodyError::JsonLimit(text),
+        Stop::Limit(limit, text) => BodyError::JsonLimit(limit, text),
     })
 }
 
@@ -94,7 +95,7 @@ struct Container {
 
 enum Stop {
     Broken(JiterError),
-    Limit(&'static str),
+    Limit(Limit, &'static str),
 }
 
 impl From<JiterError> for Stop {
@@ -159,7 +160,7 @@ impl Walk<'_, '_> {
 
     fn enter(&mut self, elements: Option<usize>) -> Result<(), Stop> {
         if self.open.len() >= self.depth_max {
-            return Err(Stop::Limit("Parsing depth limit exceeded"));
+            return Err(Stop::Limit(Limit::Depth, "Parsing depth limit exceeded"));
         }
         self.open.push(Container { path_bytes: self.path.len(), elements });
         Ok(())
@@ -230,9 +231,11 @@ impl Room<'_> {
         out: &mut Bag,
     ) -> Result<(), Stop> {
         if out.bytes() + name.len() + value.len() > self.bytes_max {
-            return Err(Stop::Limit("Arguments are too many times the size of the body"));
+            let why = "Arguments are too many times the size of the body";
+            return Err(Stop::Limit(Limit::Arguments, why));
         }
-        self.values = self.values.checked_sub(1).ok_or(Stop::Limit("Arguments limit exceeded"))?;
+        let full = Stop::Limit(Limit::Arguments, "Arguments limit exceeded");
+        self.values = self.values.checked_sub(1).ok_or(full)?;
         out.push(name, value);
         if let Some(kinds) = &mut self.kinds {
             kinds.push(is_string);

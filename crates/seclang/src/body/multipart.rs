@@ -9,6 +9,7 @@ mod reader;
 
 use super::BodyError;
 use crate::bag::Bag;
+use crate::verdict::Limit;
 #[cfg(test)]
 use boundary::CONTENT_TYPE_BYTES_MAX;
 
@@ -52,6 +53,8 @@ pub struct Multipart {
     pub flags: Flags,
     /// The first thing that was wrong.
     pub error: Option<BodyError>,
+    /// The first limit that was reached, or that which ended the reading; that is an error, too.
+    pub limit: Option<Limit>,
 }
 
 /// The `MULTIPART_*` flags.
@@ -118,6 +121,12 @@ impl Multipart {
         self.bytes_without_files = 0;
         self.flags = Flags::default();
         self.error = None;
+        self.limit = None;
+    }
+
+    fn reached(&mut self, limit: Limit, text: impl Into<Cow<'static, str>>) {
+        self.limit.get_or_insert(limit);
+        self.fail(text);
     }
 
     fn fail(&mut self, text: impl Into<Cow<'static, str>>) {

@@ -5,6 +5,7 @@
 //! text in it that we do not.
 
 use super::BodyError;
+use crate::verdict::Limit;
 
 mod build;
 mod encoding;
@@ -19,6 +20,9 @@ pub const XML_ELEMENTS_MAX: usize = 100_000;
 /// Attributes of one element.
 pub const XML_ATTRIBUTES_MAX: usize = 256;
 
+/// Values that one path selects: each is looked at by every rule that names the path.
+pub const XML_VALUES_MAX: usize = 10_000;
+
 /// A parsed document, or as much of it as could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Xml {
@@ -30,6 +34,8 @@ pub struct Xml {
     runs: Vec<Run>,
     /// Local names and attribute values.
     names: String,
+    /// Why there is no more of it.
+    pub limit: Option<Limit>,
 }
 
 /// From and to.

@@ -4,10 +4,11 @@ use super::plan;
 use super::run::{full_name, selects};
 use super::store::Span;
 use super::transaction::{Opened, Transaction};
-use super::vars::{Vars, number};
+use super::vars::{VARS_MAX, Vars, number};
 use crate::bag::Bag;
 use crate::rule::{Piece, Step, Text};
 use crate::variable::{Collection, Selector};
+use crate::verdict::Limit;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
@@ -37,7 +38,7 @@ impl Transaction {
     fn first(&self, collection: Collection, name: Option<&[u8]>, out: &mut Vec<u8>) {
         let parts = plan::parts_of(collection);
         if !parts.is_empty() {
-            let mut cells = self.store.cells().iter().filter(|c| parts.contains(&c.collection));
+            let mut cells = self.store.cells_of(parts);
             let found = cells.find(|cell| {
                 name.is_none_or(|name| self.store.text(cell.name).eq_ignore_ascii_case(name))
             });
@@ -140,7 +141,11 @@ impl Transaction {
         let opened = self.opened.iter_mut().find(|opened| opened.collection == collection);
         if let Some(opened) = opened {
             opened.now.expires.retain(|(known, _)| *known != name);
-            opened.now.expires.push((name, until));
+            if opened.now.expires.len() < VARS_MAX {
+                opened.now.expires.push((name, until));
+            } else {
+                self.reached(Limit::Variables);
+            }
         }
     }
 
@@ -157,7 +162,11 @@ impl Transaction {
         let opened = self.opened.iter_mut().find(|opened| opened.collection == collection);
         if let Some(opened) = opened {
             opened.now.sinks.retain(|(known, _, _)| *known != name);
-            opened.now.sinks.push((name, amount, seconds));
+            if opened.now.sinks.len() < VARS_MAX {
+                opened.now.sinks.push((name, amount, seconds));
+            } else {
+                self.reached(Limit::Variables);
+            }
         }
     }
 
@@ -182,6 +191,7 @@ impl Transaction {
             C::RequestProtocol => one(self.store.text(facts.protocol)),
             C::PathInfo => one(self.store.text(facts.path_info)),
             C::AuthType => one(self.store.text(facts.auth_type)),
+            C::RemoteUser => one(self.store.text(facts.remote_user)),
             C::UrlencodedError => one(flag(facts.url_encoded_error)),
             C::InboundDataError => one(flag(facts.inbound_error)),
             C::OutboundDataError => one(flag(facts.outbound_error)),
@@ -318,12 +328,12 @@ impl Transaction {
     fn full_request(&self) -> Vec<u8> {
         use Collection as C;
         let mut whole = Vec::new();
-        let line = self.store.cells().iter().find(|cell| cell.collection == C::RequestLine);
+        let line = self.store.cells_of(&[C::RequestLine]).next();
         if let Some(cell) = line {
             whole.extend_from_slice(self.store.text(cell.value));
             whole.extend_from_slice(b"\n");
         }
-        for cell in self.store.cells().iter().filter(|c| c.collection == C::RequestHeaders) {
+        for cell in self.store.cells_of(&[C::RequestHeaders]) {
             whole.extend_from_slice(self.store.text(cell.name));
             whole.extend_from_slice(b": ");
             whole.extend_from_slice(self.store.text(cell.value));

@@ -5,6 +5,9 @@ use crate::rule::{EngineMode, IdRange};
 use crate::variable::{Collection, Selector};
 use crate::verdict::Limit;
 
+/// Stands for all ids; no rule can have it.
+const EVERY_RULE: u64 = u64::MAX;
+
 /// What is different for a transaction. Made once, lent to many.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
@@ -24,6 +27,11 @@ pub struct Without {
 impl Without {
     pub fn rule(rule: u64) -> Self {
         Self { rule, part: None }
+    }
+
+    /// A variable that no rule is to look at: `ARGS:q`, `REQUEST_PROTOCOL`. `None`: there is no such variable.
+    pub fn everywhere(variable: &str) -> Option<Self> {
+        Some(Self { rule: EVERY_RULE, ..Self::variable(0, variable)? })
     }
 
     /// `ARGS:q`, `REQUEST_COOKIES`: a variable of the rule language and, where it has several, which.
@@ -49,9 +57,18 @@ impl Transaction {
         }
     }
 
+    /// Values that stand for something that was hidden are shown to no rule: neither what they are nor what
+    /// they are not tells anything. To be called before the first phase.
+    pub fn overlook(&mut self, is_masked: fn(&[u8]) -> bool) {
+        self.control.overlooked = Some(is_masked);
+    }
+
     /// Leaves out a rule, or what it looks at.
     pub fn leave_out(&mut self, without: &Without) {
-        let ids = IdRange { from: without.rule, to: without.rule };
+        let ids = match without.rule {
+            EVERY_RULE => IdRange { from: 0, to: EVERY_RULE },
+            rule => IdRange { from: rule, to: rule },
+        };
         match &without.part {
             None => self.control.removed_ids.push(ids),
             Some((collection, selector)) => self.control.removed_targets.push(RemovedTarget {

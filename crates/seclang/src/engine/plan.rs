@@ -120,7 +120,6 @@ pub struct Plan {
     classes_by_collection: Vec<ClassesOf>,
     /// The XML paths that rules use, in the order their values are numbered.
     pub paths: Vec<XmlPath>,
-    touches: BTreeMap<Transformation, ByteSet>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -203,6 +202,7 @@ pub fn parts_of(collection: Collection) -> &'static [Collection] {
         C::RequestUriRaw => &[C::RequestUriRaw],
         C::Xml | C::RequestXml => &[C::Xml],
         C::ResponseArgs => &[C::ResponseArgs],
+        C::ResponseXml => &[C::ResponseXml],
         C::ResponseBody => &[C::ResponseBody],
         C::ResponseHeaders => &[C::ResponseHeaders],
         C::ResponseHeadersNames => &[C::ResponseHeadersNames],
@@ -229,10 +229,9 @@ impl Plan {
     }
 
     /// Whether a transformation leaves alone what has only these bytes.
-    pub fn is_settled(&self, transformation: Transformation, bytes: ByteSet) -> bool {
-        self.touches
-            .get(&transformation)
-            .is_some_and(|touched| *touched != ByteSet::ALL && !touched.meets(bytes))
+    pub fn is_settled(transformation: Transformation, bytes: ByteSet) -> bool {
+        let touched = transformation.touches();
+        touched != ByteSet::ALL && !touched.meets(bytes)
     }
 
     /// The number of a chain of transformations, for every chain that a rule of the set has.
@@ -467,7 +466,6 @@ impl Plan {
         let chain = Chains::one(number);
         let mut node = 0usize;
         for transformation in transformations {
-            self.touches.entry(*transformation).or_insert_with(|| transformation.touches());
             let Some(here) = self.nodes.get_mut(node) else { return };
             here.below = here.below.union(chain);
             let known = here.children.iter().find(|(t, _)| t == transformation).map(|(_, n)| *n);

@@ -1,5 +1,6 @@
 //! Running a phase: rules in order, each at the values that could match it.
 
+use super::expand::EXPANDED_BYTES_MAX;
 use super::plan::Bits;
 use super::store::Span;
 use super::transaction::{Allowed, Matched, RemovedOf, RemovedTarget, Transaction};
@@ -20,9 +21,6 @@ use std::sync::Arc;
 /// the default limits stays below a hundredth of it; what reaches it is told, and no rule is tested any more.
 pub const WORK_MAX: u64 = 4_000_000_000;
 const TEST_COST: u64 = 32;
-
-/// How many literals found are followed in one value. Past it the value's rules all run, so nothing is missed.
-const HITS_MAX: usize = 100_000;
 
 /// What the plan found: which rules could match which values.
 #[derive(Debug, Default)]
@@ -66,23 +64,34 @@ struct Scan {
     /// By literal: the last search that found it.
     seen: Vec<u32>,
     search: u32,
-    overflowed: bool,
+    /// States whose literals were noted, and in which search: most texts come by the same ones often.
+    noted: Vec<(u32, u32)>,
 }
 
+/// So many states are remembered, by the highest bits of their hash.
+const NOTED_BITS: u32 = 8;
+
 impl Scan {
-    /// Notes each literal that `text` has, once.
+    /// Notes each literal that `text` has, once. Literals are short, so few end at one byte: time is linear.
     fn look(&mut self, automaton: &DFA, text: &[u8], literals: usize) {
         self.seen.resize(literals, 0);
+        self.noted.resize(1 << NOTED_BITS, (0, 0));
         self.search += 1;
         let Ok(mut state) = automaton.start_state(Anchored::No) else { return };
-        let mut count = 0;
         for byte in text {
             state = automaton.next_state(Anchored::No, state, *byte);
             if !automaton.is_special(state) || !automaton.is_match(state) {
                 continue;
             }
+            let place = state.as_u32().wrapping_mul(0x9e37_79b1) >> (u32::BITS - NOTED_BITS);
+            if let Some(noted) = self.noted.get_mut(place as usize) {
+                let here = (self.search, state.as_u32());
+                if *noted == here {
+                    continue;
+                }
+                *noted = here;
+            }
             for index in 0..automaton.match_len(state) {
-                count += 1;
                 let literal = automaton.match_pattern(state, index).as_u32();
                 if let Some(seen) = self.seen.get_mut(literal as usize)
                     && *seen != self.search
@@ -90,10 +99,6 @@ impl Scan {
                     *seen = self.search;
                     self.hits.push(literal);
                 }
-            }
-            if count >= HITS_MAX {
-                self.overflowed = true;
-                return;
             }
         }
     }
@@ -252,15 +257,6 @@ impl Transaction {
                     scan.found.push((nth, from..scan.hits.len()));
                 }
             }
-            if scan.overflowed {
-                for (_, probe) in
-                    plan.probes.iter().enumerate().filter(|(n, _)| class.probes.contains(*n))
-                {
-                    ask(probe);
-                }
-                scan.overflowed = false;
-                continue;
-            }
             let range = scan.found.last().map_or(0..0, |(_, range)| range.clone());
             for literal in scan.hits.get(range).unwrap_or_default() {
                 for probe in plan.by_literal.get(*literal as usize).into_iter().flatten() {
@@ -402,7 +398,7 @@ impl Transaction {
                     }
                 }
                 None => {
-                    for cell in 0..self.store.len() {
+                    for cell in self.store.range_of(parts) {
                         matched |= self.try_cell(looking, target, parts, path, cell);
                     }
                 }
@@ -436,7 +432,7 @@ impl Transaction {
             return self.count_of(target.collection, &target.selector);
         }
         let path = self.path_of(looking.engine, &target.selector);
-        let cells = self.store.cells().iter().filter(|cell| parts.contains(&cell.collection));
+        let cells = self.store.cells_of(parts);
         cells
             .filter(|cell| selects(&target.selector, path, cell.path, self.store.text(cell.name)))
             .count()
@@ -477,7 +473,7 @@ impl Transaction {
         value: Span,
         cell: Option<usize>,
     ) -> bool {
-        if self.is_excluded(looking, collection, name) {
+        if self.is_excluded(looking, collection, name) || self.is_overlooked(collection, value) {
             return false;
         }
         if looking.link.multi_match {
@@ -566,6 +562,12 @@ impl Transaction {
             })
     }
 
+    /// What rules made themselves is never masked.
+    fn is_overlooked(&self, collection: Collection, value: Span) -> bool {
+        collection != Collection::Tx
+            && self.control.overlooked.is_some_and(|is| is(self.store.text(value)))
+    }
+
     fn is_of(&self, removed: &RemovedTarget, rule: &Rule) -> bool {
         match &removed.of {
             RemovedOf::Ids(ranges) => ranges.iter().any(|range| range.contains(rule.id)),
@@ -633,7 +635,7 @@ impl Transaction {
                 vars.remove(name);
                 true
             }
-            Some(value) => vars.set(name, &value),
+            Some(value) => vars.set(name, &value) && value.len() < EXPANDED_BYTES_MAX,
         };
         if !kept {
             self.reached(Limit::Variables);
@@ -645,7 +647,6 @@ impl Transaction {
         match control {
             Control::RuleEngine(mode) => own.engine = Some(*mode),
             Control::AuditEngine(mode) => own.audit = Some(*mode),
-            Control::AuditLogParts(parts) => own.audit_parts = Some(parts.clone()),
             Control::RequestBodyAccess(on) => own.request_body_access = Some(*on),
             Control::ResponseBodyAccess(on) => own.response_body_access = Some(*on),
             Control::RequestBodyProcessor(processor) => {
@@ -687,7 +688,7 @@ impl Transaction {
                     selector: selector.clone(),
                 });
             }
-            Control::None => {}
+            Control::AuditLogParts(_) | Control::DebugLogLevel | Control::None => {}
         }
     }
 

@@ -4,6 +4,12 @@ use super::plan::{Chains, Plan};
 use crate::byteset::ByteSet;
 use crate::transform::Transformation;
 use crate::variable::Collection;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The place of a collection without cells.
+const NOWHERE: (usize, usize) = (usize::MAX, 0);
 
 /// A piece of the transaction's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,18 +41,31 @@ pub struct Made {
 }
 
 /// All values of a transaction, in one piece of memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
     text: Vec<u8>,
     cells: Vec<Cell>,
+    /// By collection: where its first cell is, and its last.
+    places: Vec<(usize, usize)>,
+    unicode_map: Option<Arc<BTreeMap<u32, u8>>>,
+    /// What was made of the texts of the cell that is being made.
+    known: Vec<Known>,
     /// Kept between uses.
     scratch: Vec<u8>,
 }
 
+/// What a transformation makes of a text, and what bytes that has. `None`: it changes nothing.
+#[derive(Debug)]
+struct Known {
+    transformation: Transformation,
+    text: Span,
+    changed: Option<(Span, ByteSet)>,
+}
+
 impl Store {
-    /// With room for about so many bytes.
-    pub fn with_room(bytes: usize) -> Self {
-        Self { text: Vec::with_capacity(bytes), ..Self::default() }
+    /// With room for about so many bytes. `unicode_map` is that of `SecUnicodeMapFile`.
+    pub fn with_room(bytes: usize, unicode_map: Option<Arc<BTreeMap<u32, u8>>>) -> Self {
+        Self { text: Vec::with_capacity(bytes), unicode_map, ..Self::default() }
     }
 
     pub fn add(&mut self, collection: Collection, name: &[u8], value: &[u8], plan: &Plan) -> usize {
@@ -65,8 +84,31 @@ impl Store {
         plan: &Plan,
     ) -> usize {
         let class = plan.class_of(collection, path, self.text(name));
+        let at = self.cells.len();
         self.cells.push(Cell { collection, path, name, value, class, made: Vec::new() });
-        self.cells.len() - 1
+        let number = collection as usize;
+        if self.places.len() <= number {
+            self.places.resize(number + 1, NOWHERE);
+        }
+        if let Some((first, last)) = self.places.get_mut(number) {
+            *first = at.min(*first);
+            *last = at;
+        }
+        at
+    }
+
+    /// Where the cells of these collections are; others may stand between them.
+    pub fn range_of(&self, collections: &[Collection]) -> Range<usize> {
+        let places = collections.iter().filter_map(|one| self.places.get(*one as usize));
+        let (first, last) =
+            places.fold(NOWHERE, |(first, last), (from, to)| (first.min(*from), last.max(*to)));
+        if first == usize::MAX { 0..0 } else { first..last + 1 }
+    }
+
+    /// The cells of these collections, in order.
+    pub fn cells_of<'s>(&'s self, collections: &'s [Collection]) -> impl Iterator<Item = &'s Cell> {
+        let cells = self.cells.get(self.range_of(collections)).unwrap_or_default();
+        cells.iter().filter(|cell| collections.contains(&cell.collection))
     }
 
     pub fn keep(&mut self, part: &[u8]) -> Span {
@@ -84,10 +126,6 @@ impl Store {
 
     pub fn text(&self, span: Span) -> &[u8] {
         self.text.get(span.from as usize..span.to as usize).unwrap_or_default()
-    }
-
-    pub fn cells(&self) -> &[Cell] {
-        &self.cells
     }
 
     pub fn cell(&self, index: usize) -> Option<&Cell> {
@@ -137,6 +175,7 @@ impl Store {
         }
         let rest = wanted.without(settled);
         if !rest.is_empty() {
+            self.known.clear();
             self.walk(plan, 0, value, bytes, rest, &mut made);
         }
         if let Some(cell) = self.cells.get_mut(index) {
@@ -163,18 +202,32 @@ impl Store {
             if !below.meets(wanted) {
                 continue;
             }
-            if plan.is_settled(*transformation, bytes) {
-                self.walk(plan, *child, text, bytes, wanted, made);
-                continue;
-            }
-            match self.transformed(*transformation, text) {
-                None => self.walk(plan, *child, text, bytes, wanted, made),
-                Some(changed) => {
-                    let bytes = ByteSet::of(self.text(changed));
-                    self.walk(plan, *child, changed, bytes, wanted, made);
-                }
-            }
+            let (text, bytes) = if Plan::is_settled(*transformation, bytes) {
+                (text, bytes)
+            } else {
+                self.transformed_once(*transformation, text).unwrap_or((text, bytes))
+            };
+            self.walk(plan, *child, text, bytes, wanted, made);
         }
+    }
+
+    /// As [`transformed`](Self::transformed), and what bytes that has. Chains that begin otherwise often come to
+    /// the same text: what was made of it for one is there for all.
+    fn transformed_once(
+        &mut self,
+        transformation: Transformation,
+        text: Span,
+    ) -> Option<(Span, ByteSet)> {
+        let mut known = self.known.iter();
+        if let Some(known) =
+            known.find(|known| known.transformation == transformation && known.text == text)
+        {
+            return known.changed;
+        }
+        let changed = self.transformed(transformation, text);
+        let changed = changed.map(|span| (span, ByteSet::of(self.text(span))));
+        self.known.push(Known { transformation, text, changed });
+        changed
     }
 
     fn note(&self, chains: Chains, text: Span, bytes: ByteSet, made: &mut Vec<Made>) {
@@ -192,7 +245,8 @@ impl Store {
     /// `None`: the transformation changes nothing.
     pub fn transformed(&mut self, transformation: Transformation, text: Span) -> Option<Span> {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let changed = transformation.apply(self.text(text), &mut scratch);
+        let page = |point| self.unicode_map.as_ref()?.get(&u32::from(point)).copied();
+        let changed = transformation.apply_mapped(self.text(text), &mut scratch, &page);
         let span = changed.then(|| self.keep(&scratch));
         self.scratch = scratch;
         span

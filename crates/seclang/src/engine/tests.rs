@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod limits;
+
 use super::*;
 use crate::input::ResponseHead;
 use crate::load::{Files, load};
@@ -249,6 +251,77 @@ impl Memory for Shelf {
 
     fn close(&self, collection: Collection, key: &[u8], _: &Record, after: Record, _: i64) {
         self.0.lock().unwrap().insert((collection, key.to_vec()), after);
+    }
+}
+
+#[test]
+fn the_audit_log_has_what_the_engine_is_told() {
+    let asks = "SecAction \"id:1,phase:1,pass,nolog,auditlog\"\n";
+    let status = "SecAuditLogRelevantStatus \"^(?:5|200)\"\n";
+    for (rules, is_audited) in [
+        (asks.to_owned(), true),
+        (String::new(), false),
+        (format!("SecAuditEngine Off\n{asks}"), false),
+        ("SecAuditEngine On\n".to_owned(), true),
+        (format!("SecAuditEngine RelevantOnly\n{asks}"), true),
+        ("SecAuditEngine RelevantOnly\n".to_owned(), false),
+        (format!("SecAuditEngine RelevantOnly\n{status}"), true),
+        (format!("SecAuditEngine RelevantOnly\n{}", status.replace("200", "404")), false),
+        (format!("{asks}SecAction \"id:2,phase:1,pass,nolog,ctl:auditEngine=Off\""), false),
+    ] {
+        assert_eq!(get(&rules, "/").1.audit, is_audited, "{rules}");
+    }
+    // What the client gets counts, not what the application said.
+    let denied = "SecAuditEngine RelevantOnly\nSecAuditLogRelevantStatus 503\n\
+        SecAction \"id:1,phase:4,deny,status:503,nolog\"";
+    assert!(get(denied, "/").1.audit);
+}
+
+#[test]
+fn an_answer_in_xml_is_looked_at_by_path() {
+    let rules = "SecAction \"id:1,phase:3,pass,nolog,ctl:responseBodyProcessor=XML\"\n\
+        SecRule RESPONSE_XML:/a/b \"@streq secret\" \"id:2,phase:4,pass\"\n\
+        SecRule RESPONSE_XML:/a/c|XML:/a/b \"@streq secret\" \"id:3,phase:4,pass\"";
+    let asked = Asked { target: "/", headers: &[], body: b"", answer: b"<a><b>secret</b></a>" };
+    assert_eq!(ids(&run(rules, &asked).1), [2]);
+}
+
+#[test]
+fn who_says_so_is_the_remote_user() {
+    let rules = "SecRule REMOTE_USER \"@streq kim\" \"id:1,phase:1,pass\"";
+    let with = |value: &[u8]| {
+        let headers: [(&[u8], &[u8]); 1] = [(b"Authorization", value)];
+        let asked = Asked { target: "/", headers: &headers, body: b"", answer: b"" };
+        ids(&run(rules, &asked).1)
+    };
+    assert_eq!(with(b"Basic a2ltOnNlY3JldA=="), [1]);
+    assert_eq!(with(b"Bearer a2ltOnNlY3JldA=="), [0; 0]);
+    assert_eq!(with(b"Basic kim:secret"), [0; 0]);
+}
+
+/// `SecUnicodeMapFile` says what `urlDecodeUni` makes of `%uXXXX`.
+#[test]
+fn a_code_page_decides_what_letters_come_to() {
+    struct Mapped(&'static str);
+    impl Files for Mapped {
+        fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+            let map = "20127 (US-ASCII)\n2329:3c 232a:3e\n";
+            Ok(if path == "map" { map } else { self.0 }.as_bytes().to_vec())
+        }
+
+        fn matching(&self, _: &str) -> Vec<String> {
+            Vec::new()
+        }
+    }
+    let rule = "SecRule QUERY_STRING \"@contains <b>\" \"id:1,phase:1,pass,t:urlDecodeUni\"";
+    for (rules, found) in [
+        (format!("SecRuleEngine On\nSecUnicodeMapFile map 20127\n{rule}"), vec![1]),
+        (format!("SecRuleEngine On\n{rule}"), vec![]),
+    ] {
+        let rules = load(&Mapped(rules.leak()), &["rules.conf"]).unwrap();
+        let engine = Arc::new(Engine::new(rules));
+        let asked = Asked { target: "/?%u2329b%u232a", headers: &[], body: b"", answer: b"" };
+        assert_eq!(ids(&run_in(&engine, &asked, Arc::new(NoMemory)).1), found);
     }
 }
 

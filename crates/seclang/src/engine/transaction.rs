@@ -10,14 +10,21 @@ use crate::input::{Connection, RequestHead, ResponseHead};
 use crate::operator::Captures;
 use crate::request;
 use crate::rule::{AuditMode, BodyProcessor, EngineMode, IdRange, Phase, Severity};
+use crate::transform::Transformation;
 use crate::variable::{Collection, Selector};
-use crate::verdict::{Interruption, Limit, Match, Verdict};
+use crate::verdict::{Interrupt, Interruption, Limit, Match, Verdict};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// Header fields of a request, and of a response. Servers take a hundred or two.
+pub const HEADERS_MAX: usize = 1_000;
+
 /// A transaction under way. Feed it in order: request headers, request body, response headers, response
 /// body, end. Each step says whether the rules want it stopped.
-#[derive(Debug)]
+///
+/// A clone goes on from where it is, on its own: it tells what the rules would say to a part of a body, say.
+/// Nothing is remembered of one that is dropped; of all clones, [`Transaction::finish`] one.
+#[derive(Clone, Debug)]
 pub struct Transaction {
     pub(super) engine: Arc<Engine>,
     pub(super) memory: Arc<dyn Memory>,
@@ -46,7 +53,7 @@ pub struct Transaction {
 }
 
 /// Single values that are asked for now and then.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub client: IpAddr,
     pub client_port: u16,
@@ -59,6 +66,7 @@ pub(super) struct Facts {
     pub protocol: Span,
     pub server_name: Span,
     pub auth_type: Span,
+    pub remote_user: Span,
     pub path_info: Span,
     pub body_type: BodyType,
     pub processor: &'static str,
@@ -87,7 +95,7 @@ pub(super) enum BodyType {
     Multipart,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Opened {
     pub collection: Collection,
     pub key: Vec<u8>,
@@ -95,11 +103,10 @@ pub(super) struct Opened {
     pub now: Record,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Controls {
     pub engine: Option<EngineMode>,
     pub audit: Option<AuditMode>,
-    pub audit_parts: Option<String>,
     pub request_body_access: Option<bool>,
     pub response_body_access: Option<bool>,
     pub request_processor: Option<BodyProcessor>,
@@ -112,23 +119,25 @@ pub(super) struct Controls {
     pub removed_tags: Vec<String>,
     pub removed_messages: Vec<String>,
     pub removed_targets: Vec<RemovedTarget>,
+    /// Values of which nothing is known.
+    pub overlooked: Option<fn(&[u8]) -> bool>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct RemovedTarget {
     pub of: RemovedOf,
     pub collection: Collection,
     pub selector: Selector,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum RemovedOf {
     Ids(Vec<IdRange>),
     Tag(String),
     Message(String),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Matched {
     pub collection: Collection,
     pub name: Span,
@@ -172,6 +181,7 @@ impl Transaction {
             protocol: Span::default(),
             server_name: Span::default(),
             auth_type: Span::default(),
+            remote_user: Span::default(),
             path_info: Span::default(),
             body_type: BodyType::Unknown,
             processor: "",
@@ -193,10 +203,11 @@ impl Transaction {
         };
         let head_bytes: usize = head.headers.iter().map(|(n, v)| n.len() + v.len()).sum();
         let room = 4096 + 3 * (head_bytes + head.target.len());
+        let unicode_map = engine.rules.settings.unicode_map.clone();
         let mut transaction = Self {
             engine,
             memory,
-            store: Store::with_room(room),
+            store: Store::with_room(room, unicode_map),
             facts,
             tx: Vars::default(),
             env: Vars::default(),
@@ -253,7 +264,10 @@ impl Transaction {
         let plan = Arc::clone(&self.engine);
         self.facts.status = head.status;
         self.facts.response_protocol = self.store.keep(head.protocol);
-        for (name, value) in head.headers {
+        if head.headers.len() > HEADERS_MAX {
+            self.reached(Limit::Headers);
+        }
+        for (name, value) in head.headers.iter().take(HEADERS_MAX) {
             let name_span = self.store.keep(name);
             let value_span = self.store.keep(value);
             let collections = [Collection::ResponseHeaders, Collection::ResponseHeadersNames];
@@ -298,8 +312,13 @@ impl Transaction {
             self.facts.response_bytes = body.len() as u64;
             let engine = Arc::clone(&self.engine);
             self.store.add(Collection::ResponseBody, b"", part, &engine.plan);
-            if self.control.response_processor == Some(BodyProcessor::Json) {
-                self.take_answer(part, &engine);
+            match self.control.response_processor {
+                Some(BodyProcessor::Json) => self.take_answer(part, &engine),
+                Some(BodyProcessor::Xml) => {
+                    let (xml, _) = body::xml::parse(part);
+                    self.add_xml(Collection::ResponseXml, &xml, &engine.plan);
+                }
+                _ => {}
             }
         }
         self.run(Phase::ResponseBody)
@@ -311,15 +330,13 @@ impl Transaction {
         let depth = settings.request_body_json_depth as usize;
         let mut bag = Bag::default();
         let is_typed = starts_with(self.store.text(self.facts.response_type), b"text/event-stream");
-        let is_whole = if body::events::is_stream(part, is_typed) {
+        let limit = if body::events::is_stream(part, is_typed) {
             body::events::parse(part, depth, settings.arguments_max, &mut bag)
         } else {
             let read = body::json::parse(part, depth, settings.arguments_max, &mut bag);
-            !matches!(read, Err(body::BodyError::JsonLimit(_)))
+            read.err().and_then(|error| error.limit())
         };
-        if !is_whole {
-            self.reached(Limit::Arguments);
-        }
+        self.reached_maybe(limit);
         for (name, value) in bag.iter() {
             self.store.add(Collection::ResponseArgs, name, value, &engine.plan);
         }
@@ -336,14 +353,37 @@ impl Transaction {
         }
         self.limits.sort_unstable();
         self.limits.dedup();
+        let audit = self.is_audited();
         Verdict {
             interruption: self.interruption,
             would: self.would,
             matches: self.matches,
             matches_dropped: self.matches_dropped,
             limits: self.limits,
-            audit: self.audit,
+            audit,
         }
+    }
+
+    /// Whether the audit log is to have an entry: `ctl:auditEngine` comes before `SecAuditEngine`, and where
+    /// neither is there, rules decide.
+    fn is_audited(&self) -> bool {
+        let settings = &self.engine.rules.settings;
+        match self.control.audit.or(settings.audit) {
+            Some(AuditMode::Off) => false,
+            Some(AuditMode::On) => true,
+            Some(AuditMode::RelevantOnly) => self.audit || self.has_relevant_status(),
+            None => self.audit,
+        }
+    }
+
+    /// `SecAuditLogRelevantStatus`, about what the client gets.
+    fn has_relevant_status(&self) -> bool {
+        let status = match self.interruption.as_ref().map(|interruption| &interruption.deed) {
+            Some(Interrupt::Deny { status } | Interrupt::Redirect { status, .. }) => *status,
+            Some(Interrupt::Drop) | None => self.facts.status,
+        };
+        let relevant = &self.engine.rules.settings.audit_relevant_status;
+        relevant.as_ref().is_some_and(|regex| regex.is_match(status.to_string().as_bytes()))
     }
 
     /// What stopped the transaction, if anything did.
@@ -363,6 +403,12 @@ impl Transaction {
     pub(super) fn reached(&mut self, limit: Limit) {
         if !self.limits.contains(&limit) {
             self.limits.push(limit);
+        }
+    }
+
+    fn reached_maybe(&mut self, limit: Option<Limit>) {
+        if let Some(limit) = limit {
+            self.reached(limit);
         }
     }
 
@@ -398,15 +444,21 @@ impl Transaction {
             self.reached(Limit::Arguments);
         }
         self.add_args(Collection::ArgsGet, Collection::ArgsGetNames, &bag, plan);
-        for (name, value) in head.headers {
+        let mut cookies = Bag::default();
+        if head.headers.len() > HEADERS_MAX {
+            self.reached(Limit::Headers);
+        }
+        for (name, value) in head.headers.iter().take(HEADERS_MAX) {
             let name_span = self.store.keep(name);
             let value_span = self.store.keep(value);
             self.store.add_spans(Collection::RequestHeaders, 0, name_span, value_span, plan);
             self.store.add_spans(Collection::RequestHeadersNames, 0, name_span, name_span, plan);
             if name.eq_ignore_ascii_case(b"cookie") {
-                bag.clear();
-                request::parse_cookies(value, settings.cookie_format_v1, &mut bag);
-                for (cookie, content) in bag.iter() {
+                let known = cookies.len();
+                if !request::parse_cookies(value, settings.cookie_format_v1, &mut cookies) {
+                    self.reached(Limit::Cookies);
+                }
+                for (cookie, content) in cookies.iter().skip(known) {
                     let cookie = self.store.keep(cookie);
                     let content = self.store.keep(content);
                     let names = Collection::RequestCookiesNames;
@@ -421,7 +473,19 @@ impl Transaction {
             } else if name.eq_ignore_ascii_case(b"authorization") {
                 let kind = value.split(|b| *b == b' ').next().unwrap_or_default();
                 self.facts.auth_type = self.store.keep(kind);
+                if kind.eq_ignore_ascii_case(b"basic") {
+                    self.take_user(value.get(kind.len() + 1..).unwrap_or_default());
+                }
             }
+        }
+    }
+
+    /// The name before the colon. A value that is no base64 names nobody.
+    fn take_user(&mut self, credentials: &[u8]) {
+        let mut decoded = Vec::new();
+        Transformation::Base64Decode.apply(credentials.trim_ascii(), &mut decoded);
+        if let Some(end) = memchr::memchr(b':', &decoded) {
+            self.facts.remote_user = self.store.keep(decoded.get(..end).unwrap_or_default());
         }
     }
 
@@ -495,7 +559,7 @@ impl Transaction {
         let plan = &engine.plan;
         let mut bag = Bag::default();
         // The limit is one for query and body together.
-        let asked = self.store.cells().iter().filter(|c| c.collection == Collection::ArgsGet);
+        let asked = self.store.cells_of(&[Collection::ArgsGet]);
         let arguments = settings.arguments_max.saturating_sub(asked.count());
         match processor {
             Some(BodyProcessor::UrlEncoded) => {
@@ -520,16 +584,14 @@ impl Transaction {
                 if let Err(error) = read
                     && !part.is_empty()
                 {
-                    if matches!(error, body::BodyError::JsonLimit(_)) {
-                        self.reached(Limit::Arguments);
-                    }
+                    self.reached_maybe(error.limit());
                     self.failed(error.to_string());
                 }
             }
             Some(BodyProcessor::Xml) => {
                 self.facts.processor = "XML";
                 let (xml, error) = body::xml::parse(part);
-                self.add_xml(&xml, plan);
+                self.add_xml(Collection::Xml, &xml, plan);
                 if let Some(error) = error {
                     self.failed(error.to_string());
                 }
@@ -547,15 +609,18 @@ impl Transaction {
         self.facts.body_error = Some(error);
     }
 
-    fn add_xml(&mut self, xml: &body::xml::Xml, plan: &plan::Plan) {
+    fn add_xml(&mut self, collection: Collection, xml: &body::xml::Xml, plan: &plan::Plan) {
+        self.reached_maybe(xml.limit);
         let mut bag = Bag::default();
         for (number, path) in plan.paths.iter().enumerate() {
             let Ok(number) = u16::try_from(number) else { return };
             bag.clear();
-            xml.select(path, &mut bag);
+            if !xml.select(path, &mut bag) {
+                self.reached(Limit::Elements);
+            }
             for (_, value) in bag.iter() {
                 let value = self.store.keep(value);
-                self.store.add_spans(Collection::Xml, number, Span::default(), value, plan);
+                self.store.add_spans(collection, number, Span::default(), value, plan);
             }
         }
     }
@@ -566,9 +631,7 @@ impl Transaction {
         let mut read = body::multipart::Multipart::default();
         let header = self
             .store
-            .cells()
-            .iter()
-            .filter(|cell| cell.collection == Collection::RequestHeaders)
+            .cells_of(&[Collection::RequestHeaders])
             .find(|cell| self.store.text(cell.name).eq_ignore_ascii_case(b"content-type"))
             .map(|cell| self.store.text(cell.value).to_vec())
             .unwrap_or_default();
@@ -602,6 +665,7 @@ impl Transaction {
         self.facts.files_bytes = read.files_combined_size as u64;
         self.facts.multipart = read.flags;
         self.facts.file_sizes = read.file_sizes;
+        self.reached_maybe(read.limit);
         let without_files = read.bytes_without_files as u64;
         if let Some(error) = read.error {
             self.failed(error.to_string());

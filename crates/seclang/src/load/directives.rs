@@ -97,6 +97,7 @@ impl Loader<'_> {
                 Problem::new("xmlns", "has no effect: names are compared without namespace");
             self.notice(&link.place, problem.hint("leave it out"));
         }
+        self.tell_repeated(&link.actions, &link.place);
         if self.broken {
             self.broken = chain;
             return Ok(());
@@ -154,7 +155,13 @@ impl Loader<'_> {
                     return Err(Problem::new(action.name(), "stands in a link of a chain")
                         .hint("put it into the chain's first rule"));
                 }
-                Action::Id(_) | Action::Phase(_) | Action::Block => {
+                Action::Id(_)
+                | Action::Phase(_)
+                | Action::Block
+                | Action::Revision(_)
+                | Action::Version(_)
+                | Action::Maturity(_)
+                | Action::Accuracy(_) => {
                     let problem = Problem::new(action.name(), "has no effect in a link of a chain")
                         .hint("the chain's first rule decides");
                     self.notice(&link.place, problem);

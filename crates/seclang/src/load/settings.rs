@@ -1,7 +1,8 @@
-//! Directives that set something, and those that are known and do nothing here.
+//! Directives that set something.
 
 use super::directives::single;
-use super::{Loader, beside, status, unicode};
+use super::elsewhere::some;
+use super::{Loader, beside, elsewhere, status, unicode};
 use crate::parse::{Problem, controls, did_you_mean, number, switch};
 use crate::place::Place;
 
@@ -24,68 +25,7 @@ const NAMES: [&str; 38] = [
     "SecRuleInheritance",
 ];
 
-/// Known, harmless, and decided elsewhere: the name and where.
-#[rustfmt::skip]
-const ELSEWHERE: [(&str, &str); 47] = [
-    ("SecAuditLog", AUDIT), ("SecAuditLog2", AUDIT), ("SecAuditLogDirMode", AUDIT),
-    ("SecAuditLogFileMode", AUDIT), ("SecAuditLogFormat", AUDIT), ("SecAuditLogPrefix", AUDIT),
-    ("SecAuditLogStorageDir", AUDIT), ("SecAuditLogType", AUDIT),
-    ("SecDebugLog", DEBUG), ("SecDebugLogLevel", DEBUG),
-    ("SecTmpDir", MEMORY), ("SecDataDir", MEMORY), ("SecUploadDir", MEMORY),
-    ("SecUploadKeepFiles", MEMORY), ("SecUploadFileMode", MEMORY),
-    ("SecTmpSaveUploadedFiles", MEMORY), ("SecRequestBodyInMemoryLimit", MEMORY),
-    ("SecPcreMatchLimit", LINEAR), ("SecPcreMatchLimitRecursion", LINEAR),
-    ("SecStatusEngine", "nothing is reported to anybody"),
-    ("SecServerSignature", "the gateway's own settings decide what it tells of itself"),
-    ("SecSensorId", "the gateway's own name is used"),
-    ("SecGeoLookupDb", LOOKUP), ("SecGsbLookupDb", LOOKUP), ("SecHttpBlKey", LOOKUP),
-    ("SecCacheTransformations", "transformed values are always shared between rules"),
-    ("SecDisableBackendCompression", "the gateway's own settings decide"),
-    ("SecRuleInheritance", "there is one rule set, nothing to inherit from"),
-    ("SecRulePerfTime", "time is measured for all rules"),
-    ("SecRemoteRulesFailAction", "rules never come over the network"),
-    ("SecUnicodeCodePage", "`SecUnicodeMapFile` names the code page"),
-    ("SecConnReadStateLimit", CONNECTIONS), ("SecConnWriteStateLimit", CONNECTIONS),
-    ("SecReadStateLimit", CONNECTIONS), ("SecWriteStateLimit", CONNECTIONS),
-    ("SecUnixSocketPermissions", "there is no such socket"),
-    ("SecHashKey", HASH), ("SecHashParam", HASH), ("SecHashMethodRx", HASH),
-    ("SecHashMethodPm", HASH), ("SecEncryptionKey", HASH), ("SecEncryptionParam", HASH),
-    ("SecEncryptionMethodRx", HASH), ("SecEncryptionMethodPm", HASH),
-    ("SecRequestEncoding", "bodies are read as they come"),
-    ("SecInterceptOnError", "what cannot be read is in REQBODY_ERROR; a rule decides"),
-    ("SecArgumentsDecode", "arguments are always decoded once"),
-];
-
-const AUDIT: &str = "the audit log is configured with the gateway";
-const DEBUG: &str = "logging is configured with the gateway";
-const MEMORY: &str = "bodies are held in memory within their limits, never in files";
-const LINEAR: &str = "regexes run in linear time and need no such limit";
-const LOOKUP: &str = "no lookup goes out; operators that need one are refused";
-const CONNECTIONS: &str = "the gateway limits connections";
-const HASH: &str = "links are not signed";
-
-/// Fine when `Off`; what to do instead of `On`.
-#[rustfmt::skip]
-const ONLY_OFF: [(&str, &str); 9] = [
-    ("SecXmlExternalEntity", "write `Off`: external entities are never fetched"),
-    ("SecConnEngine", "write `Off`: the gateway limits connections"),
-    ("SecHashEngine", "write `Off`: links are not signed"),
-    ("SecEncryptionEngine", "write `Off`: links are not signed"),
-    ("SecContentInjection", "write `Off`: responses are not written into"),
-    ("SecStreamInBodyInspection", "write `Off`: REQUEST_BODY has the whole body"),
-    ("SecStreamOutBodyInspection", "write `Off`: RESPONSE_BODY has the whole body"),
-    ("SecParseXmlIntoArgs", "write `Off`, and look at `XML:/*` and `XML://@*`"),
-    ("SecUseLua", "write `Off`: scripts are never run"),
-];
-
-/// Never.
-#[rustfmt::skip]
-const REFUSED: [(&str, &str, &str); 4] = [
-    ("SecRemoteRules", "rules never come over the network", "save the rules as a file and include it"),
-    ("SecRuleScript", "scripts are never run", "write the test as a `SecRule`"),
-    ("SecGuardianLog", "starts a process: never", "leave it out; findings go to the server"),
-    ("SecChrootDir", "the gateway is confined by the system that starts it", "leave it out"),
-];
+pub(super) const AUDIT_PARTS: &str = "an entry has the parts that the event has";
 
 impl Loader<'_> {
     pub(super) fn setting(
@@ -94,21 +34,10 @@ impl Loader<'_> {
         words: &[&str],
         place: &Place,
     ) -> Result<(), Problem> {
-        let known = |names: &str| name.eq_ignore_ascii_case(names);
-        if let Some((_, problem, hint)) = REFUSED.iter().find(|(refused, ..)| known(refused)) {
-            return Err(Problem::new(name, *problem).hint(*hint));
+        match self.idle_setting(name, words, place) {
+            Some(done) => done,
+            None => self.engine_setting(name, words, place),
         }
-        if let Some((_, hint)) = ONLY_OFF.iter().find(|(off, _)| known(off)) {
-            return match switch(name, single(name, words)?) {
-                Ok(false) => Ok(()),
-                _ => Err(Problem::new(name, "can only be `Off`").hint(*hint)),
-            };
-        }
-        if let Some((_, why)) = ELSEWHERE.iter().find(|(elsewhere, _)| known(elsewhere)) {
-            self.notice(place, Problem::new(name, format!("has no effect: {why}")));
-            return Ok(());
-        }
-        self.engine_setting(name, words, place)
     }
 
     fn engine_setting(&mut self, name: &str, words: &[&str], place: &Place) -> Result<(), Problem> {
@@ -119,16 +48,24 @@ impl Loader<'_> {
                 settings.engine = controls::engine_mode(name, single(name, words)?)?;
             }
             "secauditengine" => {
-                settings.audit = controls::audit_mode(name, single(name, words)?)?;
+                settings.audit = Some(controls::audit_mode(name, single(name, words)?)?);
             }
             "secauditlogparts" => {
-                settings.audit_parts = controls::audit_parts(name, single(name, words)?)?;
+                controls::audit_parts(name, single(name, words)?)?;
+                self.notice(place, Problem::new(name, format!("has no effect: {AUDIT_PARTS}")));
             }
             "secauditlogrelevantstatus" => {
+                some(name, words)?;
                 settings.audit_relevant_status = Some(status::parse(name, &words.join(" "))?);
             }
-            "seccomponentsignature" => self.signatures.push(words.join(" ")),
-            "secwebappid" => settings.web_app_id = words.join(" "),
+            "seccomponentsignature" => {
+                some(name, words)?;
+                self.signatures.push(words.join(" "));
+            }
+            "secwebappid" => {
+                some(name, words)?;
+                settings.web_app_id = words.join(" ");
+            }
             "secargumentseparator" => match single(name, words)?.as_bytes() {
                 [separator] => settings.argument_separator = *separator,
                 _ => {
@@ -151,12 +88,12 @@ impl Loader<'_> {
                 }
             }
             "secunicodemapfile" => self.unicode_map(name, words, place)?,
-            _ => self.body_setting(name, words)?,
+            _ => self.body_setting(name, words, place)?,
         }
         Ok(())
     }
 
-    fn body_setting(&mut self, name: &str, words: &[&str]) -> Result<(), Problem> {
+    fn body_setting(&mut self, name: &str, words: &[&str], place: &Place) -> Result<(), Problem> {
         let settings = &mut self.settings;
         let value = || single(name, words);
         match name.to_ascii_lowercase().as_str() {
@@ -171,9 +108,15 @@ impl Loader<'_> {
             }
             "secrequestbodylimitaction" => {
                 settings.request_body_limit_rejects = rejects(name, value()?)?;
+                if settings.request_body_limit_rejects {
+                    self.reject_notice(name, place);
+                }
             }
             "secresponsebodylimitaction" => {
                 settings.response_body_limit_rejects = rejects(name, value()?)?;
+                if settings.response_body_limit_rejects {
+                    self.reject_notice(name, place);
+                }
             }
             "secresponsebodylimit" => settings.response_body_limit = number(name, value()?)?,
             "secargumentslimit" => settings.arguments_max = number(name, value()?)?,
@@ -181,12 +124,23 @@ impl Loader<'_> {
             "seccollectiontimeout" => settings.collection_timeout_secs = number(name, value()?)?,
             "secresponsebodymimetype" => self.mime_types(name, words)?,
             "secresponsebodymimetypesclear" | "secresponsebodymimetypeclear" => {
+                if let Some(more) = words.first() {
+                    return Err(Problem::new(name, format!("`{more}` is one word too many"))
+                        .hint(format!("write just `{name}`")));
+                }
                 settings.response_body_mime_types.clear();
                 self.mime_types_set = true;
             }
             _ => return Err(unknown(name)),
         }
         Ok(())
+    }
+
+    /// Rules look at a body up to the limit; what else is done about it is for whoever runs the engine.
+    fn reject_notice(&mut self, name: &str, place: &Place) {
+        let problem = Problem::new(name, "has no effect: the gateway decides what is refused")
+            .hint("write `fail: closed` at the site, or `ProcessPartial` here");
+        self.notice(place, problem);
     }
 
     /// The first takes the place of the defaults; those after it add.
@@ -246,10 +200,7 @@ fn unknown(name: &str) -> Problem {
     if name.contains(['"', ':', ',']) {
         return problem.hint("it belongs to the line before: end that with a backslash");
     }
-    let known = NAMES
-        .into_iter()
-        .chain(ELSEWHERE.iter().map(|(name, _)| *name))
-        .chain(ONLY_OFF.iter().map(|(name, _)| *name));
+    let known = NAMES.into_iter().chain(elsewhere::names());
     problem.hint(did_you_mean(name, known).unwrap_or_else(|| {
         "see the reference manual's chapter \"Configuration Directives\"".to_owned()
     }))

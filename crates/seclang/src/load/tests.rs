@@ -2,6 +2,7 @@
 
 mod errors;
 mod exceptions;
+mod idle;
 mod properties;
 mod rules;
 mod settings;

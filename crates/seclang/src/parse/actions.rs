@@ -390,8 +390,25 @@ fn sanitise(name: &str, value: Option<&str>) -> Result<Sanitise, Problem> {
         "sanitisearg" => Sanitise::Argument(part()?),
         "sanitiserequestheader" => Sanitise::RequestHeader(part()?),
         "sanitiseresponseheader" => Sanitise::ResponseHeader(part()?),
+        "sanitisematched" if value.is_some() => {
+            return Err(Problem::new(name, "takes no value").hint(format!("write just `{name}`")));
+        }
         "sanitisematched" => Sanitise::Matched,
-        "sanitisematchedbytes" => Sanitise::MatchedBytes,
+        "sanitisematchedbytes" => {
+            if let Some(left) = value.map(unquoted) {
+                let ends = left.split_once('/').filter(|(first, last)| {
+                    [first, last].iter().all(|end| number::<u32>(name, end).is_ok())
+                });
+                if ends.is_none() {
+                    return Err(Problem::new(
+                        name,
+                        format!("`{left}` is not what to leave at both ends"),
+                    )
+                    .hint(format!("write `{name}:1/4`, or no value")));
+                }
+            }
+            Sanitise::MatchedBytes
+        }
         _ => return Err(impossible(name, "")),
     })
 }

@@ -45,7 +45,9 @@ pub(super) fn parse(written: &str) -> Result<Control, Problem> {
         "requestbodyaccess" => Control::RequestBodyAccess(switch(&subject, value)?),
         "responsebodyaccess" => Control::ResponseBodyAccess(switch(&subject, value)?),
         "requestbodyprocessor" => Control::RequestBodyProcessor(processor(&subject, value)?),
-        "responsebodyprocessor" => Control::ResponseBodyProcessor(processor(&subject, value)?),
+        "responsebodyprocessor" => {
+            Control::ResponseBodyProcessor(answer_processor(&subject, value)?)
+        }
         "requestbodylimit" => Control::RequestBodyLimit(number(&subject, value)?),
         "responsebodylimit" => Control::ResponseBodyLimit(number(&subject, value)?),
         "forcerequestbodyvariable" => Control::ForceRequestBodyVariable(switch(&subject, value)?),
@@ -56,7 +58,17 @@ pub(super) fn parse(written: &str) -> Result<Control, Problem> {
         | "ruleremovetargetbytag"
         | "ruleremovebymsg"
         | "ruleremovetargetbymsg" => removal(&subject, name, value)?,
-        "debugloglevel" | "hashengine" | "hashenforcement" => Control::None,
+        "debugloglevel" => {
+            number::<u32>(&subject, value)?;
+            Control::DebugLogLevel
+        }
+        "hashengine" | "hashenforcement" => match switch(&subject, value) {
+            Ok(false) => Control::None,
+            _ => {
+                return Err(Problem::new(subject, "can only be `Off`")
+                    .hint("leave it out: links are not signed"));
+            }
+        },
         "parsexmlintoargs" => match switch(&subject, value) {
             Ok(false) => Control::None,
             _ => {
@@ -136,6 +148,17 @@ fn processor(subject: &str, value: &str) -> Result<BodyProcessor, Problem> {
         "RAW" => Ok(BodyProcessor::Raw),
         other => Err(Problem::new(subject, format!("unknown body processor `{other}`"))
             .hint("write `URLENCODED`, `MULTIPART`, `JSON`, `XML` or `RAW`")),
+    }
+}
+
+/// Answers are values (RESPONSE_ARGS), a document (RESPONSE_XML), or just text (RESPONSE_BODY).
+fn answer_processor(subject: &str, value: &str) -> Result<BodyProcessor, Problem> {
+    match processor(subject, value)? {
+        BodyProcessor::UrlEncoded | BodyProcessor::Multipart => {
+            Err(Problem::new(subject, format!("no answer is read as `{value}`"))
+                .hint("write `JSON`, `XML` or `RAW`"))
+        }
+        answer => Ok(answer),
     }
 }
 

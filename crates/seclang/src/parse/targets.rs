@@ -36,6 +36,12 @@ pub(crate) fn parse(text: &str) -> Result<Targets, Problem> {
         }
         if exclude {
             targets.excluded.push((collection, selector));
+        } else if collection.parts() == Parts::Path && matches!(selector, Selector::All) {
+            return Err(Problem::new(
+                collection.name(),
+                format!("`{}` is asked for by path", collection.name()),
+            )
+            .hint(format!("write `{}:/*`", collection.name())));
         } else {
             targets.included.push(Target { collection, selector, count });
         }

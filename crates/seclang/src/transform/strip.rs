@@ -2,6 +2,8 @@
 //!
 //! Each function puts its result into `out` and says whether it did: `false` means unchanged.
 
+use crate::byteset::ByteSet;
+
 /// Each byte by itself.
 pub fn map(input: &[u8], out: &mut Vec<u8>, to: impl Fn(&u8) -> u8) -> bool {
     let Some(first) = input.iter().position(|byte| to(byte) != *byte) else {
@@ -18,9 +20,17 @@ pub fn remove(input: &[u8], out: &mut Vec<u8>, is_out: impl Fn(u8) -> bool) -> b
     let Some(first) = input.iter().position(|byte| is_out(*byte)) else {
         return false;
     };
-    let (same, rest) = input.split_at(first);
+    out.reserve(input.len());
+    let (same, mut rest) = input.split_at(first);
     out.extend_from_slice(same);
-    out.extend(rest.iter().copied().filter(|byte| !is_out(*byte)));
+    // Piece by piece: a word is copied as one.
+    while let Some(start) = rest.iter().position(|byte| !is_out(*byte)) {
+        let (_, kept) = rest.split_at(start);
+        let end = kept.iter().position(|byte| is_out(*byte)).unwrap_or(kept.len());
+        let (kept, behind) = kept.split_at(end);
+        out.extend_from_slice(kept);
+        rest = behind;
+    }
     true
 }
 
@@ -57,9 +67,16 @@ pub fn trim(input: &[u8], out: &mut Vec<u8>, left: bool, right: bool) -> bool {
 
 /// Every run of white space becomes one space.
 pub fn compress_whitespace(input: &[u8], out: &mut Vec<u8>) -> bool {
-    if !input.iter().any(|byte| is_space(*byte)) {
+    let mut before = 0;
+    let stays = |byte: &u8| {
+        let doubled = before == b' ';
+        before = *byte;
+        !is_space(*byte) || *byte == b' ' && !doubled
+    };
+    if input.iter().all(stays) {
         return false;
     }
+    out.reserve(input.len());
     let mut in_space = false;
     for byte in input {
         if !is_space(*byte) {
@@ -75,6 +92,17 @@ pub fn compress_whitespace(input: &[u8], out: &mut Vec<u8>) -> bool {
 /// What a shell would not mind: quotes and carets go, separators become one space, no space stands before
 /// `/` and `(`, letters are small.
 pub fn command_line(input: &[u8], out: &mut Vec<u8>) -> bool {
+    const CHANGES: ByteSet = ByteSet::NONE.with_all(b"\"'\\^,;\t\r\n").with_range(b'A', b'Z');
+    let mut in_space = false;
+    let stays = |byte: &u8| {
+        let behind_space = in_space;
+        in_space = *byte == b' ';
+        !(CHANGES.contains(*byte) || behind_space && matches!(byte, b' ' | b'/' | b'('))
+    };
+    if input.iter().all(stays) {
+        return false;
+    }
+    out.reserve(input.len());
     let mut in_space = false;
     for byte in input {
         match byte {

@@ -109,28 +109,37 @@ fn too_large(what: &str, limit: usize) -> Problem {
 pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
     if declared.and_then(|v| v.parse::<u64>().ok()).is_some_and(|n| n > limit as u64) {
-        discard(request).await;
+        // In a box, as below: what hardly ever runs is no part of every request's future.
+        Box::pin(discard(request)).await;
         return Err(too_large("on the wire", limit));
     }
     let waits = waits_for_consent(&request);
     let mut body = request.into_body();
     let mut read = BytesMut::new();
+    // Most come in one piece, which needs no copy.
+    let mut whole: Option<Bytes> = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             Problem::bad_request("body-unreadable", format!("the body broke off: {error}"))
                 .hint("send it again")
         })?;
         let Ok(data) = frame.into_data() else { continue };
+        if let Some(first) = whole.take() {
+            read.extend_from_slice(&first);
+        }
         if read.len() + data.len() > limit {
             drop(read);
             if !waits {
-                discard_body(body).await;
+                Box::pin(discard_body(body)).await;
             }
             return Err(too_large("on the wire", limit));
         }
-        read.extend_from_slice(&data);
+        match read.is_empty() {
+            true => whole = Some(data),
+            false => read.extend_from_slice(&data),
+        }
     }
-    Ok(read.freeze())
+    Ok(whole.unwrap_or_else(|| read.freeze()))
 }
 
 /// A client that asked first (`Expect: 100-continue`) has not sent its body yet, and now need not.

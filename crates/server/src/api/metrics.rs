@@ -85,6 +85,24 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     ] {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
     }
+    if let Some(waf) = app.pipeline.waf() {
+        let counts = &waf.counts;
+        for (name, help, counter) in [
+            ("inspected", "Records that rules looked at.", &counts.inspected),
+            ("matched", "Records that a rule matched.", &counts.matched),
+            ("would_block", "Records of what rules would have blocked.", &counts.would_block),
+            ("limited", "Records of which not all was looked at.", &counts.limited),
+            ("uninspected", "Records there was no time for.", &counts.uninspected),
+        ] {
+            let name = format!("plura_intake_waf_{name}_total");
+            let value = count(counter);
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}");
+        }
+        let name = "plura_intake_waf_seconds_total";
+        let seconds = count(&counts.micros) as f64 / 1e6;
+        let _ =
+            writeln!(text, "# HELP {name} Time in rules.\n# TYPE {name} counter\n{name} {seconds}");
+    }
     let mut response = text.into_response();
     let media = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, media);

@@ -211,7 +211,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
             response
         }
         Err(problem) => {
-            discard(Request::from_parts(parts, body)).await;
+            Box::pin(discard(Request::from_parts(parts, body))).await;
             problem.into_response()
         }
     }

@@ -5,6 +5,7 @@
 //! nothing needs a lock. A batch is durable before the task sees it; what it had not judged when the
 //! process was killed is judged at the next start, because the engine is rebuilt from the store.
 
+use super::inspection::Inspection;
 use super::outside::{Delivered, Outside};
 use super::{Engine, leaves};
 use crate::app::Blocking;
@@ -64,6 +65,8 @@ pub struct Tuning {
     pub group: GroupConfig,
     pub protected: Protected,
     pub outside: Outside,
+    /// Rules over records that no gateway inspected.
+    pub waf: Option<Arc<Inspection>>,
 }
 
 /// The real pipeline: store, engines, metadata, ledger.
@@ -189,6 +192,9 @@ impl Pipeline for Judged {
             for event in &mut events {
                 event.received = received;
             }
+            if let Some(waf) = &self.shared.tuning.waf {
+                events = waf.over(events).await;
+            }
             let appended = self.shared.store.append(&tenant, events.clone()).await?;
             let mut accepted = appended.accepted.iter();
             events.retain(|_| accepted.next().copied().unwrap_or(false));
@@ -199,6 +205,10 @@ impl Pipeline for Judged {
             }
             Ok(IngestAnswer { accepted: count, duplicates: total - count })
         })
+    }
+
+    fn waf(&self) -> Option<&Inspection> {
+        self.shared.tuning.waf.as_deref()
     }
 
     fn act(&self, tenant: TenantId, command: ActionCommand) -> Answer<'_, Action> {

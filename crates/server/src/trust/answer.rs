@@ -19,6 +19,9 @@ const SESSION_TTL_SHORT_SECS: u32 = 900;
 /// Reasons put into one sentence for people.
 const REASONS_MAX: usize = 5;
 
+/// What five reasons need in one language, mostly.
+const SAID_BYTES: usize = 256;
+
 /// An AuthZEN decision.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Answer {
@@ -110,7 +113,7 @@ pub fn obligations(policy: &Policy, decision: &Decision) -> Vec<Obligation> {
 
 /// The gravest reasons in words, for whoever runs the system.
 pub fn reason_admin(policy: &Policy, decision: &Decision) -> Texts {
-    let mut said = [const { String::new() }; 3];
+    let mut said = [(); 3].map(|()| String::with_capacity(SAID_BYTES));
     for reason in decision.reasons.iter().take(REASONS_MAX) {
         say(policy, reason, &mut said);
     }

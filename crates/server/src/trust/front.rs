@@ -107,7 +107,7 @@ impl<'a, H: Fn(&str) -> Option<&'a str>> Front<'a, H> {
             Some(session) => Some(session),
             None => self
                 .session_cookie(&config.session_cookies)?
-                .map(|cookie| session_name(tenant, self.site, cookie)),
+                .map(|cookie| session_name(tenant, self.site, &cookie)),
         };
         let (credential, device) = (named("plura-credential"), named("plura-device"));
         let (kind, id) = [
@@ -145,20 +145,45 @@ impl<'a, H: Fn(&str) -> Option<&'a str>> Front<'a, H> {
 
     /// The one value that may be the session. Which of two the application goes by nobody here
     /// knows, and whoever judges the wrong one lets a stolen session hide behind a made-up one.
-    fn session_cookie(&self, names: &[String]) -> Result<Option<&'a str>, FrontFault> {
-        let mut found = None;
-        for pair in (self.header)("cookie").unwrap_or_default().split(';').take(COOKIES_MAX) {
-            let Some((key, value)) = pair.trim().split_once('=') else { continue };
-            if value.is_empty() || !names.iter().any(|name| name == key) {
+    fn session_cookie(&self, names: &[String]) -> Result<Option<String>, FrontFault> {
+        let header = (self.header)("cookie").unwrap_or_default();
+        if header.split(';').nth(COOKIES_MAX).is_some() {
+            return Err(FrontFault::SessionAmbiguous);
+        }
+        let mut found: Option<String> = None;
+        for pair in header.split(';') {
+            let Some((key, value)) = pair.split_once('=') else { continue };
+            if !names.iter().any(|name| name == key.trim()) {
                 continue;
             }
-            match found {
-                Some(known) if known != value => return Err(FrontFault::SessionAmbiguous),
+            let value = cookie_value(value);
+            match &found {
+                _ if value.is_empty() => {}
+                Some(known) if *known != value => return Err(FrontFault::SessionAmbiguous),
                 _ => found = Some(value),
             }
         }
         Ok(found)
     }
+}
+
+/// What the laxest of applications reads: blanks, quotes and percent signs make no other session of it.
+fn cookie_value(value: &str) -> String {
+    let mut bytes = value.trim().trim_matches('"').bytes();
+    let mut read = Vec::with_capacity(bytes.len());
+    while let Some(byte) = bytes.next() {
+        let mut ahead = bytes.clone();
+        let mut hex = || char::from(ahead.next()?).to_digit(16);
+        let code = if byte == b'%' { hex().zip(hex()) } else { None };
+        match code.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
+            Some(decoded) => {
+                read.push(decoded);
+                bytes = ahead;
+            }
+            None => read.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&read).into_owned()
 }
 
 fn is_value(text: &str) -> bool {
@@ -306,6 +331,26 @@ mod tests {
         let one = FrontConfig { session_cookies: vec!["sid".to_owned()], ..FrontConfig::default() };
         let named = ask(&[("cookie", "session=other; sid=secret")], &one).unwrap();
         assert_eq!(named.subject.id, question.subject.id);
+
+        for spelt in [
+            "sid =secret",
+            "sid= secret",
+            "sid=\"secret\"",
+            "sid=%73ecre%74",
+            "; a; sid=; sid=secret",
+        ] {
+            let spelt = ask(&[("cookie", spelt)], &FrontConfig::default()).unwrap();
+            assert_eq!(spelt.subject.id, question.subject.id, "the application reads the same");
+        }
+        let decoy = ask(&[("cookie", "session=made-up; sid =secret")], &FrontConfig::default());
+        assert_eq!(decoy, Err(FrontFault::SessionAmbiguous));
+        let hidden: &str = Box::leak((";".repeat(COOKIES_MAX) + "sid=secret").into_boxed_str());
+        let hidden = ask(&[("cookie", hidden)], &FrontConfig::default());
+        assert_eq!(
+            hidden,
+            Err(FrontFault::SessionAmbiguous),
+            "what is not read is not taken for nothing"
+        );
 
         let believed = FrontConfig { identity_headers: true, ..FrontConfig::default() };
         let question = ask(&sent, &believed).unwrap();

@@ -38,6 +38,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::meta::Meta;
 use wire::Question;
+use writer::Room;
 
 /// The desks of all tenants; clones share them.
 #[derive(Clone)]
@@ -70,9 +71,9 @@ impl Desks {
     }
 
     /// Has a record written down, and told to whoever is to know.
-    async fn put(&self, tenant: &TenantId, record: Record) -> Result<(), Problem> {
+    fn put(&self, room: Room<'_>, tenant: &TenantId, record: Record) {
         self.inner.transmitter.tell(tenant, &record);
-        self.inner.writer.put(tenant.clone(), record).await
+        room.put(tenant.clone(), record);
     }
 
     pub fn writer(&self) -> &Writer {
@@ -111,20 +112,28 @@ impl Desks {
         })
     }
 
-    /// Hands over the records of sessions that turned.
+    /// Hands over the records of sessions that turned, also when who changed something is gone.
     pub async fn keep(&self, tenant: &TenantId, turned: Vec<Turned>) -> Result<(), Problem> {
-        for Turned { record, .. } in turned {
-            self.put(tenant, record).await?;
+        if turned.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let (desks, tenant) = (self.clone(), tenant.clone());
+        let keeping = tokio::spawn(async move {
+            for Turned { record, .. } in turned {
+                desks.put(desks.writer().room().await?, &tenant, record);
+            }
+            Ok(())
+        });
+        keeping.await.unwrap_or_else(|_| Err(writer::ended()))
     }
 
     /// Judges a question and hands its record over.
     pub async fn judge(&self, tenant: &TenantId, question: Question) -> Result<Answer, Problem> {
         let desk = self.desk(tenant).await?;
+        let room = self.writer().room().await?;
         let Judged { answer, record } = desk.judge(question, now())?;
         if let Some(record) = record {
-            self.put(tenant, record).await?;
+            self.put(room, tenant, record);
         }
         Ok(answer)
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
+use std::mem::take;
 use std::sync::Arc;
 
 /// Sessions remembered per tenant; the one that was silent for longest is forgotten first. About
@@ -20,6 +21,10 @@ const OUTCOMES_MAX: usize = 8;
 /// First permissions written down per tenant and day. A week of them, which a replay looks at, leaves
 /// 30,000 of the 100,000 records that are kept to refusals and changes.
 const OPENED_MAX: usize = 10_000;
+
+/// Refusals of one session written down in a minute: who walks from path to path is on record without
+/// filling it. What lies beyond is counted in the next one's `repeats`.
+const REFUSED_MAX: u32 = 60;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -50,6 +55,30 @@ pub struct Last {
     pub entities: Vec<Entity>,
     /// Newest last.
     outcomes: Vec<Outcome>,
+    refused: Refused,
+}
+
+/// How much of a session's refusals was written down lately.
+#[derive(Debug, Clone, Copy, Default)]
+struct Refused {
+    since: Timestamp,
+    kept: u32,
+    left_out: u64,
+}
+
+impl Refused {
+    /// How many were left out before this one, if it is to be written down.
+    fn next(&mut self, at: Timestamp) -> Option<u64> {
+        if at - self.since >= REPEAT_MS {
+            (self.since, self.kept) = (at, 0);
+        }
+        if self.kept >= REFUSED_MAX {
+            self.left_out += 1;
+            return None;
+        }
+        self.kept += 1;
+        Some(take(&mut self.left_out))
+    }
 }
 
 /// What came of one action on one resource.
@@ -123,9 +152,13 @@ impl Last {
     /// Remembers the outcome of what was asked now; why to keep its record, if so. `is_opening`: a
     /// permission that is not on record today.
     fn note(&mut self, what: u64, fresh: &Fresh, is_opening: bool) -> Option<Keep> {
-        let Some(known) = self.outcome_mut(what) else {
+        let Some(known) = self.outcomes.iter_mut().find(|outcome| outcome.what == what) else {
             let keep = match (fresh.permit, is_opening) {
-                (false, _) => Some(Keep { code: "refused", repeats: 0, previous: None }),
+                (false, _) => self.refused.next(fresh.time).map(|left_out| Keep {
+                    code: "refused",
+                    repeats: left_out,
+                    previous: None,
+                }),
                 (true, true) => Some(Keep { code: OPENED, repeats: 0, previous: None }),
                 (true, false) => None,
             };
@@ -139,7 +172,11 @@ impl Last {
             (true, true) if is_opening => Some(OPENED),
             _ => None,
         };
-        let Some(code) = code else {
+        let left_out = match code {
+            Some("refused") => self.refused.next(fresh.time),
+            _ => Some(0),
+        };
+        let Some((code, left_out)) = code.zip(left_out) else {
             known.last.id = fresh.id;
             known.last.time = fresh.time;
             known.last.score = fresh.decision.score;
@@ -148,7 +185,7 @@ impl Last {
         };
         // An opening is no turn: whoever looks for those finds none in it.
         let previous = (code != OPENED).then(|| known.previous());
-        let repeats = known.repeats;
+        let repeats = known.repeats + left_out;
         *known = Outcome::of(what, fresh, true);
         Some(Keep { code, repeats, previous })
     }
@@ -231,15 +268,15 @@ impl Recent {
                 entities.push(account);
             }
         }
-        let outcomes = match self.forget(session) {
-            Some(known) => known.outcomes,
+        let (outcomes, refused) = match self.forget(session) {
+            Some(known) => (known.outcomes, known.refused),
             None => {
                 if self.sessions.len() >= SESSIONS_MAX
                     && let Some(oldest) = self.order.values().next().cloned()
                 {
                     self.forget(&oldest);
                 }
-                Vec::new()
+                Default::default()
             }
         };
         let name: Arc<str> = session.into();
@@ -247,7 +284,8 @@ impl Recent {
         for entity in &entities {
             self.about.entry(entity.clone()).or_default().insert(Arc::clone(&name));
         }
-        let last = Last { tick, question, account: account.map(Box::from), entities, outcomes };
+        let last =
+            Last { tick, question, account: account.map(Box::from), entities, outcomes, refused };
         self.sessions.entry(name).insert_entry(last).into_mut()
     }
 
@@ -344,7 +382,8 @@ mod tests {
     #[test]
     fn a_flood_of_sessions_does_not_fill_the_records_with_permissions() {
         let rules: Rules = parse_policy("", PROFILE_DEFAULT).unwrap();
-        let evidence = Evidence::new(parse_site("").unwrap(), None);
+        let site = "grants: [{subjects: [kim], actions: [GET], resources: ['route:*']}]";
+        let evidence = Evidence::new(parse_site(site).unwrap(), None);
         let desk = Desk::new("default".parse().unwrap(), rules, evidence, NOW);
         let text = r#"{"subject":{"type":"session","id":"s","properties":{"account":"kim"}},
             "action":{"name":"GET"},"resource":{"type":"route","id":"shop/GET /"}}"#;
@@ -355,9 +394,37 @@ mod tests {
             question
         };
         let kept = |session, at| desk.judge(of(session), at).unwrap().record.is_some();
+        let mut forbidden = of(0);
+        forbidden.action = "DELETE".to_owned();
+        let refused = desk.judge(forbidden, NOW).unwrap();
+        assert!(!refused.answer.decision && refused.record.is_some());
+        assert!(desk.recent().opened.keys.is_empty(), "a refusal opens nothing");
         assert_eq!((0..=OPENED_MAX).filter(|session| kept(*session, NOW)).count(), OPENED_MAX);
         assert!(kept(OPENED_MAX, NOW + DAY_MS), "a new day");
     }
+
+    #[test]
+    fn who_walks_from_path_to_path_fills_no_records() {
+        let rules: Rules = parse_policy("", PROFILE_DEFAULT).unwrap();
+        let evidence = Evidence::new(parse_site("grants: []").unwrap(), None);
+        let desk = Desk::new("default".parse().unwrap(), rules, evidence, NOW);
+        let ask = |session: &str, path: u32, at| {
+            let text = format!(
+                r#"{{"subject":{{"type":"session","id":"{session}"}},"action":{{"name":"GET"}},
+                    "resource":{{"type":"route","id":"shop/GET /{path}"}}}}"#
+            );
+            let question = parse::<Asked>(text.as_bytes()).unwrap().question().unwrap();
+            let judged = desk.judge(question, at).unwrap();
+            assert!(!judged.answer.decision);
+            judged.record
+        };
+        let walked = (0..1000).filter(|path| ask("s", *path, NOW).is_some()).count();
+        assert_eq!(walked, REFUSED_MAX as usize);
+        assert!(ask("other", 1, NOW).is_some(), "each has its own");
+        let later = ask("s", 1000, NOW + REPEAT_MS).unwrap();
+        assert_eq!(later.repeats, u64::from(1000 - REFUSED_MAX), "nothing goes uncounted");
+    }
+
     #[test]
     fn who_is_concerned_follows_the_latest_question() {
         let rules: Rules = parse_policy("", PROFILE_DEFAULT).unwrap();

@@ -27,6 +27,16 @@ pub struct Writer {
     written: Arc<AtomicU64>,
 }
 
+/// Room for one record; free again when dropped.
+pub struct Room<'a>(mpsc::Permit<'a, Item>);
+
+impl Room<'_> {
+    /// Hands a record over; it is durable some milliseconds later.
+    pub fn put(self, tenant: TenantId, record: Record) {
+        self.0.send(Item::Record(tenant, Box::new(record)));
+    }
+}
+
 enum Item {
     Record(TenantId, Box<Record>),
     Flush(oneshot::Sender<()>),
@@ -41,10 +51,10 @@ impl Writer {
         Writer { items, written }
     }
 
-    /// Hands a record over; it is durable some milliseconds later.
-    pub async fn put(&self, tenant: TenantId, record: Record) -> Result<(), Problem> {
-        let sent = self.items.send(Item::Record(tenant, Box::new(record))).await;
-        sent.map_err(|_| ended())
+    /// Room for one record. Whoever decides takes it first: between deciding and handing over nothing
+    /// waits, so that nobody who goes away takes a record along.
+    pub async fn room(&self) -> Result<Room<'_>, Problem> {
+        self.items.reserve().await.map(Room).map_err(|_| ended())
     }
 
     /// Returns when everything handed over before is durable.
@@ -66,7 +76,7 @@ impl Writer {
     }
 }
 
-fn ended() -> Problem {
+pub(super) fn ended() -> Problem {
     Problem::unavailable("trust-ended", "decisions cannot be recorded any more: the server ends")
 }
 

@@ -17,3 +17,4 @@ mod trust_authzen;
 mod trust_geoip;
 mod trust_live;
 mod trust_nginx;
+mod waf;

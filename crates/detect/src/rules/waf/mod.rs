@@ -176,7 +176,7 @@ impl Detector {
             cell.endpoints.insert(seen.endpoint.unwrap_or(seen.scope));
             let endpoints = window.now.endpoints.union_count(&window.before.endpoints);
             let is_visitor = told.passed && endpoints <= config.familiar_places_max;
-            told.is_attack = !self.is_familiar(&seen, &told, key, is_visitor);
+            told.is_attack = !self.is_familiar(&seen, &told, (subject.kind, key), is_visitor);
         }
         let leaked = told.leak.is_some_and(|leak| leak.sent);
         let config = &self.config.web_attack;
@@ -234,16 +234,16 @@ impl Detector {
         &mut self,
         seen: &Seen<'_>,
         told: &Told<'_>,
-        key: Key,
+        (kind, key): (EntityKind, Key),
         is_visitor: bool,
     ) -> bool {
         let marked = self.config.web_attack.familiar_actors_min;
         if marked == 0 {
             return false;
         }
-        // Strangers count by network: addresses are cheap.
-        let who = match (seen.account.or(seen.credential).or(seen.session), seen.network) {
-            (None, Some(network)) => network,
+        // Strangers count by network: addresses are cheap, and a session or key may be made up.
+        let who = match (kind, seen.network) {
+            (EntityKind::Address | EntityKind::Session, Some(network)) => network,
             _ => short(key),
         };
         let mut is_familiar = true;

@@ -67,3 +67,17 @@ fn the_least_used_goes_first() {
     small.close(Collection::Ip, b"big", &Record::default(), with("n", &"x".repeat(5000)), 0);
     assert_eq!(value(&small, "big", "n", 1), None, "longer than all there is room for");
 }
+
+#[test]
+fn what_another_request_let_expire_still_does() {
+    let memory = memory(10, 100_000);
+    let both = memory.open(Collection::Ip, b"a", 0);
+    let mut blocked = with("block", "1");
+    blocked.expires.push((b"block".to_vec(), 5_000));
+    blocked.sinks.push((b"block".to_vec(), 1, 10));
+    memory.close(Collection::Ip, b"a", &both, blocked, 0);
+    memory.close(Collection::Ip, b"a", &both, with("hits", "1"), 0);
+    assert_eq!(value(&memory, "a", "block", 4_999).as_deref(), Some("1"));
+    assert_eq!(value(&memory, "a", "block", 5_000), None, "the second knew nothing of it");
+    assert_eq!(value(&memory, "a", "hits", 5_000).as_deref(), Some("1"));
+}

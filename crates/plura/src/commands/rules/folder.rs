@@ -1,10 +1,11 @@
 //! Rule files on disk, in the order they are loaded.
 
 use crate::output::Failure;
+use inspect::Disk;
 use seclang::exam::{EXAM_SETUP_FILE, exam_roots, exam_setup};
-use seclang::{Diagnostic, FILE_BYTES_MAX, Files, RuleSet, load};
+use seclang::{Diagnostic, RuleSet, load};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where rules come from: files for setting up, then rules.
 #[derive(Debug, Default)]
@@ -63,11 +64,17 @@ impl Folder {
     /// Loads all, with the exam's own setup between when a text is given for it.
     pub fn load(&self, setup: Option<Setup>) -> Result<RuleSet, Vec<Diagnostic>> {
         let Some(Setup { paranoia }) = setup else {
-            return load(&Disk { setup: String::new() }, &self.roots());
+            return load(&Disk::default(), &self.roots());
         };
         let before: Vec<&str> = self.setup.iter().map(String::as_str).collect();
         let after: Vec<&str> = self.rules.iter().map(String::as_str).collect();
-        load(&Disk { setup: exam_setup(paranoia) }, &exam_roots(&before, &after))
+        let texts = vec![(EXAM_SETUP_FILE.to_owned(), exam_setup(paranoia))];
+        load(&Disk { texts }, &exam_roots(&before, &after))
+    }
+
+    /// Loads all as a gateway does; `base`: with what turns bodies on before it.
+    pub fn rule_set(&self, name: &str, base: bool) -> Result<inspect::Rules, Failure> {
+        inspect::Rules::load(name, &Disk::default(), &self.roots(), base).map_err(all)
     }
 }
 
@@ -79,10 +86,12 @@ pub struct Setup {
 
 /// The rules, or all that is wrong with them as one failure.
 pub fn loaded(result: Result<RuleSet, Vec<Diagnostic>>) -> Result<RuleSet, Failure> {
-    result.map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::input(lines.join("\n"))
-    })
+    result.map_err(all)
+}
+
+fn all(problems: Vec<Diagnostic>) -> Failure {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::input(lines.join("\n"))
 }
 
 fn plugins(root: &Path, ends: &[&str]) -> Result<Vec<String>, Failure> {
@@ -111,87 +120,9 @@ fn confs(folder: &Path) -> Result<Vec<String>, Failure> {
     Ok(files)
 }
 
-/// Files as they lie on disk, and the exam's setup, which lies nowhere.
-struct Disk {
-    setup: String,
-}
-
-impl Files for Disk {
-    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        if path == EXAM_SETUP_FILE && !self.setup.is_empty() {
-            return Ok(self.setup.clone().into_bytes());
-        }
-        let told = |error: std::io::Error| error.to_string();
-        if fs::metadata(path).map_err(told)?.len() > FILE_BYTES_MAX as u64 {
-            return Err(format!("it is larger than {FILE_BYTES_MAX} bytes"));
-        }
-        fs::read(path).map_err(told)
-    }
-
-    fn matching(&self, pattern: &str) -> Vec<String> {
-        let path = PathBuf::from(pattern);
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return Vec::new();
-        };
-        let name = name.to_string_lossy().into_owned();
-        let shown = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let mut found: Vec<String> = fs::read_dir(shown)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| {
-                is_like(entry.file_name().to_string_lossy().as_bytes(), name.as_bytes())
-            })
-            .map(|entry| folder.join(entry.file_name()).display().to_string())
-            .collect();
-        found.sort();
-        found
-    }
-}
-
-/// Whether `name` is as `pattern` with `*` and `?` says.
-fn is_like(name: &[u8], pattern: &[u8]) -> bool {
-    let (mut at, mut with) = (0, 0);
-    // Where to go on when the last `*` has to take one more.
-    let mut star: Option<(usize, usize)> = None;
-    while at < name.len() {
-        match pattern.get(with) {
-            Some(b'*') => {
-                star = Some((at, with));
-                with += 1;
-            }
-            Some(one) if *one == b'?' || Some(one) == name.get(at) => {
-                at += 1;
-                with += 1;
-            }
-            _ => match star {
-                Some((taken, from)) => {
-                    star = Some((taken + 1, from));
-                    at = taken + 1;
-                    with = from + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.get(with..).unwrap_or_default().iter().all(|rest| *rest == b'*')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stars_and_question_marks() {
-        for (name, pattern) in
-            [("a.conf", "*.conf"), ("a.conf", "?.c*f"), ("aab", "*ab"), ("", "*")]
-        {
-            assert!(is_like(name.as_bytes(), pattern.as_bytes()), "{name} {pattern}");
-        }
-        for (name, pattern) in [("a.conf", "*.data"), ("ab.conf", "?.conf"), ("a", ""), ("", "?")] {
-            assert!(!is_like(name.as_bytes(), pattern.as_bytes()), "{name} {pattern}");
-        }
-    }
 
     #[test]
     fn a_crs_checkout_is_told_by_its_setup() {

@@ -29,6 +29,8 @@ struct SetCount {
 #[derive(Debug, Default)]
 struct RuleCount {
     message: String,
+    /// It adds up what others found.
+    is_sum: bool,
     phase: u8,
     hits: u64,
     would_block: u64,
@@ -46,7 +48,7 @@ pub struct Report {
     /// Exchanges in which a rule set had something to tell.
     pub events: u64,
     pub sets: Vec<SetReport>,
-    /// Those that would block most first.
+    /// Those that would block most first, those that only add up last.
     pub rules: Vec<RuleReport>,
 }
 
@@ -132,6 +134,12 @@ impl Counting {
             blocked: count.blocked,
             uninspected: count.uninspected,
         };
+        let mut counts: Vec<_> = self.rules.into_iter().collect();
+        // Stable: equals stay in the order of rule set, stage and rule.
+        counts.sort_by_key(|(_, count)| {
+            let decided = count.would_block + count.blocked;
+            (count.is_sum, std::cmp::Reverse(decided), std::cmp::Reverse(count.hits))
+        });
         let rule = |((rules, stage, rule), count): ((String, String, u64), RuleCount)| RuleReport {
             rules,
             stage,
@@ -148,11 +156,7 @@ impl Counting {
             first_seen: count.first_seen,
             last_seen: count.last_seen,
         };
-        let mut rules: Vec<RuleReport> = self.rules.into_iter().map(rule).collect();
-        // Stable: equals stay in the order of rule set, stage and rule.
-        rules.sort_by_key(|r| {
-            (std::cmp::Reverse(r.would_block + r.blocked), std::cmp::Reverse(r.hits))
-        });
+        let rules = counts.into_iter().map(rule).collect();
         Report { events: self.events, sets: self.sets.into_iter().map(set).collect(), rules }
     }
 }
@@ -162,6 +166,8 @@ impl RuleCount {
         if self.hits == 0 {
             found.message.clone_into(&mut self.message);
             self.phase = found.phase;
+            self.is_sum =
+                found.tags.iter().any(|tag| matches!(*tag, "anomaly-evaluation" | "reporting"));
             (self.first_seen, self.last_seen) = (event.time, event.time);
         }
         self.hits += 1;

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 
 /// Values looked at of one request.
 const VALUES_MAX: usize = 200;
+/// Content types told of one place, and characters of each: clients choose them.
+const TYPES_TOLD: usize = 5;
+const TYPE_CHARS_MAX: usize = 80;
 /// How deep JSON is walked.
 const DEPTH_MAX: usize = 12;
 
@@ -74,11 +77,9 @@ impl Shapes {
 
     /// In words; `None`: nothing is known of it.
     pub fn told(&self, variable: &str) -> Option<String> {
-        if variable.eq_ignore_ascii_case("REQUEST_HEADERS:Content-Type") {
-            let known: Vec<String> =
-                self.types.iter().map(|(kind, count)| format!("{kind} ({count})")).collect();
-            return (!known.is_empty())
-                .then(|| format!("ordinary content types: {}", known.join(", ")));
+        if is_content_type(variable) {
+            let known = listed(&self.types);
+            return (!known.is_empty()).then(|| format!("ordinary content types: {known}"));
         }
         let shapes = self.of(variable)?;
         let all: u64 = shapes.values().sum();
@@ -104,8 +105,24 @@ impl Shapes {
     }
 }
 
-fn media_type(text: &str) -> String {
-    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+/// The variable is the request's content type, or what CRS's 920420 makes of it.
+pub fn is_content_type(variable: &str) -> bool {
+    ["REQUEST_HEADERS:Content-Type", "TX:content_type"]
+        .iter()
+        .any(|known| variable.eq_ignore_ascii_case(known))
+}
+
+/// `text/csv (12), …`: those sent most.
+pub fn listed(types: &BTreeMap<String, u64>) -> String {
+    let mut all: Vec<(&String, &u64)> = types.iter().collect();
+    all.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let each = all.into_iter().take(TYPES_TOLD).map(|(kind, count)| format!("{kind} ({count})"));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+pub fn media_type(text: &str) -> String {
+    let kind = text.split(';').next().unwrap_or_default().trim();
+    kind.chars().take(TYPE_CHARS_MAX).collect::<String>().to_ascii_lowercase()
 }
 
 fn pairs(text: &str, values: &mut Vec<(String, String)>) {
@@ -119,7 +136,7 @@ fn pairs(text: &str, values: &mut Vec<(String, String)>) {
     }
 }
 
-/// As rules name what is in JSON: `json.items.0.name`.
+/// As rules name what is in JSON: `json.items.array_0.name`.
 fn walk(name: &str, value: &Value, depth: usize, values: &mut Vec<(String, String)>) {
     if depth > DEPTH_MAX || values.len() >= VALUES_MAX {
         return;
@@ -130,7 +147,7 @@ fn walk(name: &str, value: &Value, depth: usize, values: &mut Vec<(String, Strin
         }
         Value::Array(list) => {
             let each = list.iter().enumerate();
-            each.for_each(|(i, v)| walk(&format!("{name}.{i}"), v, depth + 1, values));
+            each.for_each(|(i, v)| walk(&format!("{name}.array_{i}"), v, depth + 1, values));
         }
         Value::String(text) => values.push((name.to_owned(), text.clone())),
         Value::Null => {}
@@ -160,7 +177,9 @@ mod tests {
             });
         }
         assert!(shapes.is_strict("ARGS:id", 10) && !shapes.is_strict("ARGS:id", 11));
-        assert!(shapes.is_strict("ARGS:json.a.key", 10) && shapes.is_strict("ARGS:json.b.0", 10));
+        assert!(
+            shapes.is_strict("ARGS:json.a.key", 10) && shapes.is_strict("ARGS:json.b.array_0", 10)
+        );
         assert!(!shapes.is_strict("ARGS:q", 1) && !shapes.is_strict("ARGS:other", 0));
         assert_eq!(shapes.told("ARGS:q").unwrap(), "10 ordinary values: free text 100 %");
         assert_eq!(shapes.told("ARGS:empty"), None);

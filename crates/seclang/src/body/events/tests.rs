@@ -3,7 +3,7 @@ use crate::body::tests::shown;
 
 fn read(body: &str) -> (String, bool) {
     let mut out = Bag::default();
-    let is_whole = parse(body.as_bytes(), 32, 100, &mut out);
+    let is_whole = parse(body.as_bytes(), 32, 100, &mut out).is_none();
     (shown(&out), is_whole)
 }
 
@@ -104,5 +104,25 @@ proptest::proptest! {
         let mut out = Bag::default();
         parse(body.as_bytes(), 32, 100, &mut out);
         assert!(out.bytes() <= (body.len() * OUTPUT_FACTOR).max(json::JSON_OUTPUT_BYTES_MIN));
+    }
+}
+
+/// The fuzzer's own claims, on what it would begin with.
+#[test]
+fn what_the_fuzzer_claims_holds() {
+    let many = "data: {\"a\":\"x\",\"index\":1}\n\n".repeat(300);
+    for body in [
+        "",
+        "data: 1",
+        "{\"a\":[1,\"b\",{\"c\":null}],\"index\":3}",
+        "[\"a\",\"a\",[],{}]",
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\r\n\r\ndata: [DONE]\n\n",
+        "\u{feff}data:{\ndata:}\n\r\r",
+        "[[[[[[[[[[1]]]]]]]]]]",
+        &many,
+    ] {
+        for depth in [0, 3, 255] {
+            crate::fuzz::fuzz_events(&[&[depth], body.as_bytes()].concat());
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::ops::Range;
 use memchr::{memchr, memmem};
 
 use super::boundary::is_space;
+use crate::verdict::Limit;
+
 use super::{HEADER_LINE_BYTES_MAX, Limits, Multipart, PART_HEADERS_MAX, PARTS_MAX, disposition};
 
 /// Reads all parts of `body` into `out`.
@@ -106,6 +108,7 @@ impl<'a> Reader<'a> {
                         return true;
                     }
                     if self.parts == PARTS_MAX {
+                        self.out.limit = Some(Limit::Parts);
                         self.out.stop(format!("More than {PARTS_MAX} parts."));
                         return false;
                     }
@@ -143,6 +146,7 @@ impl<'a> Reader<'a> {
     fn is_too_long(&mut self, header_line: &[u8]) -> bool {
         let too_long = header_line.len() >= HEADER_LINE_BYTES_MAX;
         if too_long {
+            self.out.limit = Some(Limit::Parts);
             self.out.stop(format!("Part header line over {HEADER_LINE_BYTES_MAX} bytes long"));
         }
         too_long
@@ -247,7 +251,8 @@ impl<'a> Reader<'a> {
             return self.out.fail("Invalid part header (header name missing).");
         }
         if part.headers.len() == PART_HEADERS_MAX {
-            return self.out.fail(format!("More than {PART_HEADERS_MAX} headers in a part."));
+            let text = format!("More than {PART_HEADERS_MAX} headers in a part.");
+            return self.out.reached(Limit::Parts, text);
         }
         // Kept all the same: which of the two the application takes is not known.
         if part.headers.iter().any(|header| header.name.eq_ignore_ascii_case(name)) {
@@ -271,7 +276,7 @@ impl<'a> Reader<'a> {
         };
         let text = without_line_end(text);
         if header.value.len() + 1 + text.len() > HEADER_LINE_BYTES_MAX {
-            return self.out.fail("Part header too long.");
+            return self.out.reached(Limit::Parts, "Part header too long.");
         }
         header.folded = true;
         let value = header.value.to_mut();
@@ -336,7 +341,7 @@ impl<'a> Reader<'a> {
         if part.filename.is_empty() && part.filename_star.is_empty() {
             out.bytes_without_files += range.len();
             if out.args.len() >= self.limits.arguments_max {
-                return out.fail("Arguments limit exceeded.");
+                return out.reached(Limit::Arguments, "Arguments limit exceeded.");
             }
             return out.args.push(&part.name, self.body.get(range).unwrap_or_default());
         }
@@ -350,9 +355,10 @@ impl<'a> Reader<'a> {
         if out.file_contents.len() >= self.limits.files_max {
             out.flags.file_limit_exceeded = true;
             let limit = self.limits.files_max;
-            out.fail(format!(
+            let text = format!(
                 "Upload file limit exceeded {limit}. Use SecUploadFileLimit to change the limit."
-            ));
+            );
+            out.reached(Limit::Files, text);
             range.end = range.start;
         }
         out.file_contents.push(range);

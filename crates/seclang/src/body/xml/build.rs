@@ -5,6 +5,8 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::reader::Reader;
 
+use crate::verdict::Limit;
+
 use super::{
     Attribute, Element, Piece, Run, XML_ATTRIBUTES_MAX, XML_DEPTH_MAX, XML_ELEMENTS_MAX, Xml,
     position,
@@ -100,9 +102,11 @@ impl Builder<'_> {
             return Err("a second root element".to_owned());
         }
         if self.open.len() == XML_DEPTH_MAX {
+            document.limit = Some(Limit::Depth);
             return Err(format!("elements are nested more than {XML_DEPTH_MAX} deep"));
         }
         if document.elements.len() == XML_ELEMENTS_MAX {
+            document.limit = Some(Limit::Elements);
             return Err(format!("more than {XML_ELEMENTS_MAX} elements"));
         }
         let name = start.name();
@@ -147,6 +151,7 @@ impl Builder<'_> {
                 continue;
             }
             if document.attributes.len() - first == XML_ATTRIBUTES_MAX {
+                document.limit = Some(Limit::Elements);
                 return Err(format!("more than {XML_ATTRIBUTES_MAX} attributes of an element"));
             }
             let name = keep(&mut document.names, name.local_name().as_ref());

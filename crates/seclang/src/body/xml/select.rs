@@ -1,6 +1,6 @@
 //! The values that a path selects.
 
-use super::{Attribute, Element, Xml, piece};
+use super::{Attribute, Element, XML_VALUES_MAX, Xml, piece};
 use crate::bag::Bag;
 use crate::body::xpath::XPATH_STEPS_MAX;
 use crate::variable::{XmlPart, XmlPath, XmlStep};
@@ -20,11 +20,13 @@ impl Xml {
 
     /// Adds what `path` selects to `out`, in document order, named as the element or attribute.
     ///
-    /// An element's value is all text inside it. `false` if there was more than [`XML_SELECTED_BYTES_MAX`].
+    /// An element's value is all text inside it. `false` if there was more than [`XML_VALUES_MAX`] or
+    /// [`XML_SELECTED_BYTES_MAX`].
     pub fn select(&self, path: &XmlPath, out: &mut Bag) -> bool {
-        let start = out.bytes();
+        let (start, first) = (out.bytes(), out.len());
         let mut add = |name: &str, value: &str| {
-            let fits = out.bytes() - start + name.len() + value.len() <= XML_SELECTED_BYTES_MAX;
+            let fits = out.bytes() - start + name.len() + value.len() <= XML_SELECTED_BYTES_MAX
+                && out.len() - first < XML_VALUES_MAX;
             if fits {
                 out.push(name.as_bytes(), value.as_bytes());
             }

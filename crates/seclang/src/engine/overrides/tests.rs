@@ -81,3 +81,28 @@ fn a_rule_or_a_part_of_it_is_left_out() {
         Without::variable(2, "NONSENSE:a").is_none() && Without::variable(2, "ARGS:").is_none()
     );
 }
+
+#[test]
+fn what_is_left_out_everywhere_no_rule_sees_and_only_that() {
+    assert!(blocks("/?q=bad", &[]) && blocks("/?q=odd", &[]));
+    let q = Without::everywhere("ARGS:q").unwrap();
+    assert!(!blocks("/?q=bad", std::slice::from_ref(&q)));
+    assert!(!blocks("/?q=odd", std::slice::from_ref(&q)));
+    assert!(blocks("/?p=bad", std::slice::from_ref(&q)));
+    assert!(blocks("/?odd=q", std::slice::from_ref(&q)), "its name is another variable");
+    assert!(Without::everywhere("NOTHING:q").is_none());
+}
+
+#[test]
+fn values_that_stand_for_something_hidden_are_shown_to_no_rule() {
+    let overlooking = |target: &str| {
+        let mut transaction = begin(target, |t| {
+            t.apply(&on());
+            t.overlook(|value| value == b"bad");
+        });
+        transaction.request_headers().is_some()
+    };
+    assert!(blocks("/?q=bad", &[]));
+    assert!(!overlooking("/?q=bad"));
+    assert!(overlooking("/?q=odd") && overlooking("/?q=bad&p=odd"));
+}

@@ -1,4 +1,4 @@
-use super::{Folder, load, loaded, notices, told};
+use super::{Folder, load, loaded, notices, problems, told};
 use crate::rule::{AuditMode, EngineMode};
 use crate::ruleset::Settings;
 
@@ -10,7 +10,7 @@ fn set(text: &str) -> Settings {
 #[test]
 fn every_setting_is_set() {
     type Check = fn(&Settings) -> bool;
-    let cases: [(&str, Check); 34] = [
+    let cases: [(&str, Check); 31] = [
         ("SecRuleEngine On", |s| s.engine == EngineMode::On),
         ("SecRuleEngine \"DetectionOnly\"", |s| s.engine == EngineMode::DetectionOnly),
         ("secruleengine off", |s| s.engine == EngineMode::Off),
@@ -19,10 +19,8 @@ fn every_setting_is_set() {
         ("SecRequestBodyLimit 77", |s| s.request_body_limit == 77),
         ("SecRequestBodyNoFilesLimit 77", |s| s.request_body_no_files_limit == 77),
         ("SecRequestBodyLimitAction ProcessPartial", |s| !s.request_body_limit_rejects),
-        ("SecRequestBodyLimitAction Reject", |s| s.request_body_limit_rejects),
         ("SecRequestBodyJsonDepthLimit 7", |s| s.request_body_json_depth == 7),
         ("SecResponseBodyLimit 77", |s| s.response_body_limit == 77),
-        ("SecResponseBodyLimitAction Reject", |s| s.response_body_limit_rejects),
         ("SecResponseBodyLimitAction ProcessPartial", |s| !s.response_body_limit_rejects),
         ("SecResponseBodyMimeType text/XML application/json; charset=x", |s| {
             s.response_body_mime_types == ["text/xml", "application/json", "charset=x"]
@@ -40,9 +38,8 @@ fn every_setting_is_set() {
         ("SecCookieFormat 0", |s| !s.cookie_format_v1),
         ("SecCookieV0Separator ;", |s| *s.web_app_id == *"default"),
         ("SecCollectionTimeout 600", |s| s.collection_timeout_secs == 600),
-        ("SecAuditEngine RelevantOnly", |s| s.audit == AuditMode::RelevantOnly),
-        ("SecAuditEngine On", |s| s.audit == AuditMode::On),
-        ("SecAuditLogParts ABIJDEFHZ", |s| s.audit_parts == "ABIJDEFHZ"),
+        ("SecAuditEngine RelevantOnly", |s| s.audit == Some(AuditMode::RelevantOnly)),
+        ("SecAuditEngine On", |s| s.audit == Some(AuditMode::On)),
         ("SecAuditLogRelevantStatus \"^5\"", |s| relevant(s, "503") && !relevant(s, "200")),
         ("SecAuditLogRelevantStatus \"^(?:5|4(?!04))\"", |s| {
             relevant(s, "500")
@@ -114,10 +111,42 @@ fn what_is_decided_elsewhere_is_noticed() {
         "SecHashMethodRx a b",
         "SecHashMethodPm a b",
         "SecInterceptOnError On",
+        "SecRequestBodyLimitAction Reject",
+        "SecResponseBodyLimitAction Reject",
+        "SecAuditLogParts ABIJDEFHZ",
     ] {
         let told = notices(name);
         let start = format!("rules.conf:1: `{}`: has no effect: ", name.split(' ').next().unwrap());
         assert!(told.starts_with(&start), "{name}: {told}");
+    }
+}
+
+/// What does nothing is read all the same: a slip of the pen is told.
+#[test]
+fn a_bad_value_of_what_is_decided_elsewhere_is_an_error() {
+    for (line, problem) in [
+        ("SecAuditLogDirMode rwx", "`rwx` is no file mode"),
+        ("SecAuditLogFormat YAML", "`YAML` is none of its values"),
+        ("SecAuditLogType", "has no value"),
+        ("SecDebugLog /a /b", "`/b` is one word too many"),
+        ("SecDebugLogLevel high", "`high` is no number that fits"),
+        ("SecUploadKeepFiles Maybe", "`Maybe` is none of its values"),
+        ("SecUploadFileMode 0888", "`0888` is no file mode"),
+        ("SecTmpDir", "has no value"),
+        ("SecPcreMatchLimit many", "`many` is no number that fits"),
+        ("SecStatusEngine Yes", "`Yes` is neither `On` nor `Off`"),
+        ("SecServerSignature", "has no value"),
+        ("SecSensorId", "has no value"),
+        ("SecHashKey", "has no value"),
+        ("SecWebAppId", "has no value"),
+        ("SecComponentSignature", "has no value"),
+        ("SecAuditLogRelevantStatus", "has no value"),
+        ("SecResponseBodyMimeTypesClear text/html", "`text/html` is one word too many"),
+    ] {
+        let name = line.split(' ').next().unwrap();
+        let start = format!("rules.conf:1: `{name}`: {problem}\n  hint: ");
+        let told = problems(line);
+        assert!(told.starts_with(&start), "{line}: {told}");
     }
 }
 

@@ -233,8 +233,9 @@ fn every_control_is_read() {
             "ruleRemoveTargetByMsg=X/Y;ARGS:a",
             Control::RemoveTargetByMessage(tag(), Collection::Args, name("a")),
         ),
-        ("debugLogLevel=9", Control::None),
-        ("hashEngine=On", Control::None),
+        ("responseBodyProcessor=XML", Control::ResponseBodyProcessor(BodyProcessor::Xml)),
+        ("debugLogLevel=9", Control::DebugLogLevel),
+        ("hashEngine=Off", Control::None),
         ("parseXmlIntoArgs=Off", Control::None),
     ] {
         assert_eq!(control(&format!("ctl:{text}")), expected, "{text}");
@@ -288,6 +289,27 @@ fn what_is_wrong_is_told() {
         ),
         ("setenv:a", "`setenv:a`: no name and value; write `setenv:NAME=value`"),
         ("sanitiseArg", "`sanitiseArg`: has no value; name what to hide: `sanitiseArg:password`"),
+        (
+            "sanitiseMatched:password",
+            "`sanitiseMatched`: takes no value; write just `sanitiseMatched`",
+        ),
+        (
+            "sanitiseMatchedBytes:4",
+            "`sanitiseMatchedBytes`: `4` is not what to leave at both ends; write \
+          `sanitiseMatchedBytes:1/4`, or no value",
+        ),
+        (
+            "ctl:hashEngine=On",
+            "`ctl:hashEngine`: can only be `Off`; leave it out: links are not signed",
+        ),
+        (
+            "ctl:debugLogLevel=high",
+            "`ctl:debugLogLevel`: `high` is no number that fits; write it in decimal digits",
+        ),
+        (
+            "ctl:responseBodyProcessor=MULTIPART",
+            "`ctl:responseBodyProcessor`: no answer is read as `MULTIPART`; write `JSON`, `XML` or `RAW`",
+        ),
         ("ctl:ruleEngine", "`ctl:ruleEngine`: no `=` with a value; write `ctl:name=value`"),
         ("ctl:rulEngine=On", "`ctl:rulEngine`: unknown setting; did you mean `ruleEngine`?"),
         (

@@ -69,16 +69,26 @@ fn selectors_may_be_quoted() {
 #[test]
 fn xml_is_asked_by_path() {
     assert_eq!(
-        shown("XML:/*|XML://@*|XML:/soap:Envelope/Body//item/@id|XML:/a/text()|XML"),
+        shown("XML:/*|XML://@*|XML:/soap:Envelope/Body//item/@id|XML:/a/text()"),
         [
             "XML:/* in 1 steps",
             "XML://@* in 1 steps",
             "XML:/soap:Envelope/Body//item/@id in 4 steps",
             "XML:/a/text() in 1 steps",
-            "XML",
         ]
     );
-    for path in ["XML:a", "XML:/a[1]", "XML:/a/..", "XML:/@a/b", "XML:/", "XML://", "XML:/text()"] {
+    assert_eq!(parse("ARGS|!XML").unwrap().excluded.len(), 1);
+    for path in [
+        "XML",
+        "&XML",
+        "XML:a",
+        "XML:/a[1]",
+        "XML:/a/..",
+        "XML:/@a/b",
+        "XML:/",
+        "XML://",
+        "XML:/text()",
+    ] {
         assert!(parse(path).is_err(), "{path}");
     }
 }

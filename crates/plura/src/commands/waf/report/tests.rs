@@ -25,13 +25,13 @@ fn an_operator_sees_what_would_have_been_blocked() {
         10,
         "192.0.2.1",
         "/search",
-        shadow(json!([matched(942_100, "ARGS:q"), sum])),
+        shadow(json!([matched(942_100, "ARGS:q"), sum.clone()])),
     ));
     counting.add(&seen(
         30,
         "192.0.2.2",
         "/search",
-        shadow(json!([matched(942_100, "ARGS:q"), matched(942_190, "ARGS:q")])),
+        shadow(json!([matched(942_100, "ARGS:q"), matched(942_190, "ARGS:q"), sum])),
     ));
     counting.add(&seen(
         20,
@@ -69,6 +69,8 @@ fn an_operator_sees_what_would_have_been_blocked() {
     assert_eq!((first.first_seen, first.last_seen), (10, 30));
     assert_eq!(first.paths[0], Top { name: "/search".to_owned(), hits: 2 });
     assert_eq!(first.parameters[0], Top { name: "ARGS:q".to_owned(), hits: 3 });
+    // What only adds up comes last, however often.
+    assert_eq!(report.rules.last().unwrap().rule, 949_110);
     let last = report.rules.iter().find(|rule| rule.stage == "enforce").unwrap();
     assert_eq!((last.blocked, last.alone), (1, 1));
 }

@@ -28,6 +28,22 @@ fn tripped(n: usize, endpoint: &str, rule: u64, variable: &str) -> Event {
     event
 }
 
+/// Without an account, from a network of its own.
+fn nameless(n: usize) -> Event {
+    Event { account: None, src_ip: Some(format!("10.0.{n}.1")), ..comment(n) }
+}
+
+/// The same over a content type that CRS does not list.
+fn upload(event: Event, path: &str) -> Event {
+    let mut event = event;
+    let text = event.rest["plura"].to_string().replace("attack-xss", "attack-protocol");
+    let text = text.replace("941160", "920420").replace("ARGS:text", "TX:content_type");
+    event.rest.insert("plura".to_owned(), serde_json::from_str(&text).unwrap());
+    event.endpoint = Some(path.to_owned());
+    event.request_content_type = Some("text/csv; charset=utf-8".to_owned());
+    event
+}
+
 fn finding(entity: &str, confidence: u8) -> Finding {
     serde_json::from_value(json!({
         "id": uuid::Uuid::nil(), "rule": "web-attack", "rule_version": 1, "time": NOW, "first_seen": NOW,
@@ -61,7 +77,10 @@ fn where_many_trip_and_come_to_success_an_exception_is_suggested() {
 
     // The gateway reads it, and it ends after a week.
     let text = yaml(&suggested);
-    assert!(text.contains("  # 941160 in ARGS:text at POST /comments of shop.example: "), "{text}");
+    assert!(
+        text.contains("    reason: \"`NoScript` matched 6 visitors in 6 requests, 6 "),
+        "{text}"
+    );
     let read: BTreeMap<String, Vec<gateway::config::WafException>> =
         serde_saphyr::from_str(&text).unwrap();
     let exception = &read["exceptions"][0];
@@ -96,18 +115,57 @@ fn near_miss_too_few_or_not_to_success() {
 }
 
 #[test]
+fn strangers_count_by_network_whatever_sessions_and_keys_they_make_up() {
+    let upload = |event: Event| upload(event, "POST /api/import");
+    assert_eq!(learned(&[], (0..6).map(|n| upload(nameless(n)))).0.len(), 1);
+    // A rule about attacks: they may be one attacker from many networks.
+    let (suggested, declined) = learned(&[], (0..6).map(nameless).chain((0..4).map(comment)));
+    assert_eq!(suggested, []);
+    assert!(declined[0].why.starts_with("4 of 10 have logged in"), "{}", declined[0].why);
+
+    let made_up = |n: usize| Event {
+        session: Some(format!("session-{n}")),
+        credential: Some(format!("key-{n}")),
+        src_ip: Some(format!("192.0.2.{n}")),
+        ..upload(nameless(n))
+    };
+    assert_eq!(learned(&[], (0..40).map(made_up)), (Vec::new(), Vec::new()));
+    let of_six = |n: usize| Event { src_ip: Some(format!("2001:db8:1:{n:x}::1")), ..made_up(n) };
+    assert_eq!(learned(&[], (0..40).map(of_six)), (Vec::new(), Vec::new()));
+
+    // Nor is an account one that a login tries, or a token claims.
+    let tried = |n: usize| Event { outcome_action: Some("login".to_owned()), ..upload(comment(n)) };
+    assert_eq!(learned(&[], (0..6).map(tried)), (Vec::new(), Vec::new()));
+    let claimed = |n: usize| {
+        let mut event = upload(comment(n));
+        event.rest["plura"]["account_from"] = json!("basic-user");
+        event
+    };
+    assert_eq!(learned(&[], (0..6).map(claimed)), (Vec::new(), Vec::new()));
+}
+
+#[test]
 fn near_miss_an_attacker_is_among_them() {
-    let (suggested, declined) = learned(&[finding("account:customer-3", 80)], (0..6).map(comment));
+    // Customer 3 did more than the others.
+    let more = tripped(3, "GET /orders", 942_100, "ARGS:sort");
+    let flagged = [finding("account:customer-3", 80)];
+    let (suggested, declined) = learned(&flagged, (0..6).map(comment).chain([more]));
     assert_eq!(
         (suggested, declined[0].why.as_str()),
-        (Vec::new(), "1 who matched it have findings")
+        (Vec::new(), "1 who matched it there have findings")
     );
-    // Elsewhere on the same host counts, too; an address speaks only of the nameless.
-    let mut elsewhere = tripped(99, "GET /search", 941_160, "ARGS:q");
-    elsewhere.account = None;
-    let flagged = [finding("address:192.0.2.99", 80)];
-    let (suggested, _) = learned(&flagged, (0..6).map(comment).chain([elsewhere]));
-    assert_eq!(suggested, []);
+    // Nor does a name help where something else was found.
+    let mut stuffing = finding("account:customer-3", 80);
+    stuffing.rule = "credential-stuffing".to_owned();
+    assert_eq!(learned(&[stuffing], (0..6).map(comment)).0, []);
+    // Nobody is cleared by those without a name.
+    let strangers = (0..7).map(|n| upload(nameless(n), "POST /api/import"));
+    let (suggested, declined) = learned(&[finding("address:10.0.3.1", 80)], strangers);
+    assert_eq!(
+        (suggested, declined[0].why.as_str()),
+        (Vec::new(), "1 who matched it there have findings")
+    );
+    // An address speaks only of the nameless.
     let (suggested, _) = learned(&[finding("address:192.0.2.3", 80)], (0..6).map(comment));
     assert_eq!(suggested.len(), 1);
     // One request that tripped is told with less; that is what false positives look like.
@@ -116,11 +174,60 @@ fn near_miss_an_attacker_is_among_them() {
 }
 
 #[test]
+fn who_trips_only_where_the_others_do_is_one_of_them() {
+    let flagged = [finding("account:customer-3", 80)];
+    let (suggested, declined) = learned(&flagged, (0..6).map(comment));
+    assert_eq!(declined, []);
+    let reason = &suggested[0].reason;
+    assert!(
+        reason.ends_with("; 1 of them with findings only about what others trip over, too"),
+        "{reason}"
+    );
+    // Near miss: too few others.
+    assert_eq!(learned(&flagged, (0..5).map(comment)).0, []);
+}
+
+#[test]
+fn an_attacker_elsewhere_is_told_of() {
+    let mut elsewhere = tripped(99, "GET /search", 941_160, "ARGS:q");
+    elsewhere.account = None;
+    let flagged = [finding("address:192.0.2.99", 80)];
+    let (suggested, _) = learned(&flagged, (0..6).map(comment).chain([elsewhere]));
+    let reason = &suggested[0].reason;
+    assert!(reason.ends_with("; elsewhere on this host it matched 1 with findings"), "{reason}");
+}
+
+#[test]
+fn a_content_type_is_sent_everywhere_and_that_is_no_scan() {
+    let paths = ["POST /api/import", "POST /api/prices", "POST /api/stock", "POST /api/orders"];
+    let uploads = (0..6).flat_map(|n| paths.map(|path| upload(comment(n), path)));
+    // What the detection finds light speaks against nobody.
+    let mut light = finding("account:customer-3", 60);
+    light.severity = Severity::Low;
+    let (suggested, declined) = learned(&[light], uploads);
+    assert_eq!((suggested.len(), declined), (4, Vec::new()));
+    assert!(suggested[0].reason.ends_with("; they sent text/csv (6)"), "{}", suggested[0].reason);
+}
+
+#[test]
 fn near_miss_a_scan_and_a_parameter_that_is_a_number() {
     let scan = ["GET /a", "GET /b", "GET /c"].map(|path| tripped(2, path, 930_120, "ARGS:f"));
     let (suggested, declined) = learned(&[], (0..6).map(comment).chain(scan));
     assert_eq!(suggested, []);
     assert!(declined[0].why.starts_with("account:customer-2 tripped"), "{}", declined[0].why);
+
+    // Near miss: three places at which everybody with a name trips.
+    let forms = ["POST /comments", "POST /reviews", "POST /questions"];
+    let all = (0..6).flat_map(|n| forms.map(|path| tripped(n, path, 941_160, "ARGS:text")));
+    assert_eq!(learned(&[], all.clone()).0.len(), 3);
+    // Without names it is a scan.
+    let without = |(n, event): (usize, Event)| {
+        let address = format!("10.0.{}.1", n / forms.len());
+        Event { account: None, src_ip: Some(address), ..event }
+    };
+    let (suggested, declined) = learned(&[], all.enumerate().map(without));
+    assert_eq!((suggested, declined.len()), (Vec::new(), 3));
+    assert!(declined[0].why.starts_with("network:10.0.0.0/24 tripped"), "{}", declined[0].why);
 
     let mut learning = Learning::default();
     (0..6).for_each(|n| learning.add(&tripped(n, "GET /orders/{id}", 942_100, "ARGS:page")));
@@ -141,7 +248,7 @@ fn the_reason_names_shapes_and_content_types() {
     let mut learning = Learning::default();
     (0..6).for_each(|n| learning.add(&comment(n)));
     (0..6).for_each(|n| {
-        learning.add(&tripped(n, "POST /upload", 920_420, "REQUEST_HEADERS:Content-Type"));
+        learning.add(&tripped(n, "POST /upload", 920_420, "TX:content_type"));
     });
     let mut text = Shapes::default();
     text.add(&Event { query: Some("text=good+shoes".to_owned()), ..Event::default() });
