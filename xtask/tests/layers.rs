@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("detect", &["schema"]),
     ("trust", &["schema"]),
     ("seclang", &[]),
+    ("sigma", &["schema"]),
     ("inspect", &["schema", "seclang"]),
     ("gateway", &["schema", "seclang", "inspect"]),
     // `gateway` for one thing: its `Keys` unseal what policy kept, when somebody may see it.
