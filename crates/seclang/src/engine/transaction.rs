@@ -517,7 +517,6 @@ impl Transaction {
 
     fn take_body(&mut self, whole: &[u8], complete: bool) {
         let engine = Arc::clone(&self.engine);
-        let settings = &engine.rules.settings;
         let limit = usize::try_from(self.request_body_limit()).unwrap_or(usize::MAX);
         let part = whole.get(..limit).unwrap_or(whole);
         let cut = !complete || part.len() < whole.len();
