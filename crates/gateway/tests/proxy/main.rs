@@ -19,3 +19,4 @@ mod waf;
 mod waf_encodings;
 mod waf_http2;
 mod waf_streams;
+mod waf_waiting;
