@@ -18,5 +18,6 @@ mod trust;
 mod waf;
 mod waf_encodings;
 mod waf_http2;
+mod waf_paths;
 mod waf_streams;
 mod waf_waiting;
