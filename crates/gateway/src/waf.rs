@@ -15,7 +15,7 @@ mod ward;
 pub use ::inspect::SetOutcome;
 pub use inspect::{Gap, Inspection, Logs, Seen, Stop, Trial};
 pub use load::{Rules, check as check_rules, load_all};
-pub use log::LogFile;
+pub use log::{LogFile, write_log_metrics};
 pub use memory::Remembered;
 pub use metrics::{WardMetrics, write_metrics};
 pub use outcome::Outcome;
