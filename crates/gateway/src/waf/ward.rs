@@ -55,7 +55,7 @@ impl Ward {
         let timeout = rules.engine.rules().settings.collection_timeout_secs;
         let memory = before
             .filter(|ward| ward.rules.memory_config() == rules.memory_config())
-            .map(|ward| Arc::clone(&ward.memory))
+            .map(|ward| Arc::new(ward.memory.with_timeout(timeout)))
             .unwrap_or_else(|| Arc::new(Remembered::new(rules.memory_config(), timeout)));
         let plan = Arc::new(Plan::new(config, None));
         let route = |route: &WafRoute| {
