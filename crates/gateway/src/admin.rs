@@ -106,6 +106,8 @@ fn metrics_text(shared: &Shared) -> String {
         .iter()
         .flat_map(|site| site.waf.iter().map(|ward| (site.config.name.as_str(), ward.as_ref())));
     crate::waf::write_metrics(&mut out, wards);
+    let logs = [&live.logs.matches, &live.logs.audit];
+    crate::waf::write_log_metrics(&mut out, logs.into_iter().flatten().map(AsRef::as_ref));
     if let Some(asker) = &shared.trust {
         asker.write_metrics(&mut out);
     }

@@ -3,7 +3,7 @@
 mod bucket;
 mod pattern;
 
-pub use pattern::Pattern;
+pub use pattern::{Pattern, plain_path};
 
 pub(crate) use bucket::Bucket;
 use schema::{EntityKind, Restriction, Restrictions, Rung, Timestamp};

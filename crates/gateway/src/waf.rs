@@ -9,31 +9,37 @@ mod log;
 mod memory;
 mod metrics;
 mod outcome;
+mod room;
 mod ward;
 
 pub use ::inspect::SetOutcome;
 pub use inspect::{Gap, Inspection, Logs, Seen, Stop, Trial};
 pub use load::{Rules, check as check_rules, load_all};
-pub use log::LogFile;
+pub use log::{LogFile, write_log_metrics};
 pub use memory::Remembered;
 pub use metrics::{WardMetrics, write_metrics};
 pub use outcome::Outcome;
+pub use room::{CLIENT_SHARE, Room, Rooms};
 pub use ward::{Plan, Ward};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use seclang::Without;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use tokio::sync::Semaphore;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 /// Bodies up to this long are inspected on the worker's own thread; a longer one would hold up the
 /// worker's other requests for milliseconds, and goes to a thread of its own, which costs some 20 µs.
 pub const INLINE_BYTES_MAX: usize = 8 * 1024;
+/// Nobody waits longer for a thread to inspect with: a queue of long bodies must not hold up what comes after.
+pub const THREAD_WAIT: Duration = Duration::from_secs(2);
 
 /// What all inspections of a gateway share.
 pub struct Common {
-    held: Arc<AtomicUsize>,
+    rooms: Arc<Rooms>,
     /// Threads that inspect long bodies: no more than there are cores, the rest wait.
     offload: Arc<Semaphore>,
     seed: [u8; 16],
@@ -49,7 +55,7 @@ impl Default for Common {
             tracing::warn!("the system gives no random bytes");
         }
         Common {
-            held: Arc::default(),
+            rooms: Arc::default(),
             offload: Arc::new(Semaphore::new(cores)),
             seed,
             count: AtomicU64::new(0),
@@ -66,46 +72,47 @@ impl Common {
         schema::id_from_seed(received, &seed)
     }
 
-    /// Room for `bytes` of a body, when there is any.
-    fn hold(&self, bytes: usize, max: usize) -> Option<Held> {
-        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
-        // Given back at once when it was too much.
-        let held = Held { bytes, of: Arc::clone(&self.held) };
-        (before.saturating_add(bytes) <= max).then_some(held)
+    /// Room for what is inspected of one exchange.
+    fn room(&self, client: IpAddr) -> Room {
+        self.rooms.of(client)
     }
 
-    /// Does `work` on a thread where it holds up nobody, as many at a time as there are cores. `None`: it
-    /// ended by a panic.
-    pub async fn elsewhere<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
+    /// A thread to inspect with, when there is one in time.
+    pub async fn thread(&self) -> Option<Thread> {
+        let permit = Arc::clone(&self.offload).acquire_owned();
+        let permit = tokio::time::timeout(THREAD_WAIT, permit).await.ok()?;
+        Some(Thread(permit.ok()?))
+    }
+
+    /// Does `work` on a thread where it holds up nobody, whenever there is one: for what nobody waits for.
+    pub async fn later(&self, work: impl FnOnce() + Send + 'static) {
         // Never closed: the semaphore lives as long as the gateway.
-        let permit = Arc::clone(&self.offload).acquire_owned().await;
-        let work = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(permit);
-            done
-        });
-        work.await.ok()
+        if let Ok(permit) = Arc::clone(&self.offload).acquire_owned().await {
+            Thread(permit).run(work).await;
+        }
     }
 
     /// Bytes of bodies held now.
     pub fn held_bytes(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+        self.rooms.bytes()
     }
 }
 
-/// Room taken for a body; given back when dropped.
-#[derive(Debug)]
-pub struct Held {
-    bytes: usize,
-    of: Arc<AtomicUsize>,
-}
+/// Leave to use a thread of its own: there are as many as cores.
+pub struct Thread(OwnedSemaphorePermit);
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.of.fetch_sub(self.bytes, Ordering::Relaxed);
+impl Thread {
+    /// Does `work` where it holds up nobody. `None`: it ended by a panic.
+    pub async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let work = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(self.0);
+            done
+        });
+        work.await.ok()
     }
 }
 

@@ -32,6 +32,9 @@ pub struct Limits {
     pub login_body_bytes_max: usize,
     /// Bytes of bodies held for inspection by rules at a time, of all sites and workers.
     pub waf_bytes_max: usize,
+    /// For the beginning of a body that rules look at, from its head: a body that is longer in coming, or a
+    /// conversation, goes on with what was seen of it, or is refused where nothing passes uninspected.
+    pub waf_wait_ms: u64,
     /// Client connections at a time, per worker; more wait in the kernel's queue.
     pub connections_max: usize,
     /// HTTP/2 streams at a time, per connection.
@@ -60,6 +63,7 @@ impl Default for Limits {
             body_bytes_max: 128 * 1024,
             login_body_bytes_max: 16 * 1024,
             waf_bytes_max: 64 * 1024 * 1024,
+            waf_wait_ms: 2_000,
             connections_max: 10_000,
             h2_streams_max: 128,
             upstream_idle_max: 256,

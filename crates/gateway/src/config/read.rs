@@ -170,8 +170,9 @@ impl Config {
 
     fn limit_faults(&self, faults: &mut Faults) {
         let l = &self.limits;
-        let positive: [(&str, u64); 11] = [
+        let positive: [(&str, u64); 12] = [
             ("waf_bytes_max", l.waf_bytes_max as u64),
+            ("waf_wait_ms", l.waf_wait_ms),
             ("header_bytes_max", l.header_bytes_max as u64),
             ("header_count_max", l.header_count_max as u64),
             ("target_bytes_max", l.target_bytes_max as u64),

@@ -151,6 +151,28 @@ fn what_is_wrong_with_rule_sets_is_told_with_its_place() {
 }
 
 #[test]
+fn exceptions_that_can_never_hold_are_refused() {
+    let with = |what: &str| {
+        with_waf(&format!(
+            "{{rules: crs, exceptions: [{{rule: 1, expires: 2100-01-01T00:00:00Z, reason: a, {what}}}]}}"
+        ))
+    };
+    for (what, code, hint) in [
+        ("host: 'shop.example:8443'", "host-invalid", "write `shop.example`"),
+        ("host: '[::1]:8443'", "host-invalid", "write `[::1]`"),
+        ("parameter: 'XML:/*'", "parameter-invalid", "write `XML`"),
+        ("parameter: 'xml://@*'", "parameter-invalid", "write `XML`"),
+    ] {
+        let faults = Config::parse("gateway.yaml", &with(what)).unwrap_err();
+        assert_eq!((faults.len(), faults[0].code.as_str()), (1, code), "{what}: {faults:#?}");
+        assert!(faults[0].hint.as_deref().unwrap().starts_with(hint), "{what}: {faults:#?}");
+    }
+    for what in ["host: shop.example", "host: '[::1]'", "parameter: XML", "parameter: 'ARGS:xml'"] {
+        assert!(Config::parse("gateway.yaml", &with(what)).is_ok(), "{what}");
+    }
+}
+
+#[test]
 fn the_canary_share_is_the_same_everywhere() {
     let config = Config::parse("g", &with_waf("{rules: crs, canary_percent: 25}")).unwrap();
     let waf = &config.sites[0].waf[0];

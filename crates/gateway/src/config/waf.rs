@@ -245,12 +245,26 @@ impl WafException {
         {
             let message = format!("`{host}` is not a host name");
             faults.add(&format!("{at}.host"), "host-invalid", message, "write `shop.example`");
+        } else if let Some(host) = &self.host
+            && let (name, Some(_)) = crate::proxy::head::split_port(host.as_bytes())
+        {
+            let message = format!("`{host}` has a port, and would never hold");
+            let hint = format!("write `{}`: it holds on every port", name.escape_ascii());
+            faults.add(&format!("{at}.host"), "host-invalid", message, &hint);
         }
         if let Some(parameter) = &self.parameter
             && crate::waf::parse_parameter(parameter).is_none()
         {
             let message = format!("`{parameter}` is not a variable of the rule language");
             let hint = "write `ARGS:q`, `REQUEST_COOKIES:theme` or `REQUEST_BODY`";
+            faults.add(&format!("{at}.parameter"), "parameter-invalid", message, hint);
+        } else if let Some((name, _)) = parameter_parts(self.parameter.as_deref())
+            && ["XML", "RESPONSE_XML"].iter().any(|xml| xml.eq_ignore_ascii_case(name))
+        {
+            let message =
+                format!("values of `{name}` have no names: the exception would never hold");
+            let hint = "write `XML` for all of the document; \
+                `SecRuleUpdateTargetById` in the rule files leaves out a path";
             faults.add(&format!("{at}.parameter"), "parameter-invalid", message, hint);
         }
         for (field, value) in [("added", &self.added), ("expires", &self.expires)] {
@@ -305,6 +319,11 @@ impl Config {
             }
         }
     }
+}
+
+/// `ARGS` and `q` of `ARGS:q`.
+fn parameter_parts(parameter: Option<&str>) -> Option<(&str, &str)> {
+    parameter?.split_once(':')
 }
 
 fn pattern(at: &str, text: &str, faults: &mut Faults<'_>) {

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 /// `/path`, `/path/*` or either after a method: what stays open while a step-up is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
@@ -31,6 +33,35 @@ impl Pattern {
         let path_fits = if self.below { path.starts_with(&self.path) } else { path == self.path };
         method_fits && path_fits && !is_ambiguous(path)
     }
+
+    /// The same, of paths with their escapes undone on both sides ([`plain_path`]).
+    pub fn matches_plain(&self, method: &str, plain: &str) -> bool {
+        let own = plain_path(&self.path).unwrap_or(Cow::Borrowed(&self.path));
+        let method_fits = self.method.as_ref().is_none_or(|m| m == method);
+        method_fits && if self.below { plain.starts_with(&*own) } else { plain == own }
+    }
+}
+
+/// A path with its escapes undone. `None`: an application may read it as more than one.
+pub fn plain_path(path: &str) -> Option<Cow<'_, str>> {
+    if is_ambiguous(path) {
+        return None;
+    }
+    if !path.contains('%') {
+        return Some(Cow::Borrowed(path));
+    }
+    let mut plain = Vec::with_capacity(path.len());
+    let mut rest = path.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            plain.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(rest.next()?).to_digit(16);
+        let (high, low) = (digit()?, digit()?);
+        plain.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(plain).ok().map(Cow::Owned)
 }
 
 fn is_ambiguous(path: &str) -> bool {
@@ -67,5 +98,22 @@ mod tests {
         for text in ["verify", "/a*", "/a?b", "P0ST /a", ""] {
             assert_eq!(Pattern::parse(text), None, "{text}");
         }
+    }
+    #[test]
+    fn escapes_are_undone_where_there_is_one_way_to() {
+        for (path, plain) in [
+            ("/admin/x", Some("/admin/x")),
+            ("/%61dmin/x", Some("/admin/x")),
+            ("/a%20b/caf%c3%a9", Some("/a b/café")),
+            ("/admin//x", None),
+            ("/%2561dmin", None),
+            ("/%u0061dmin", None),
+            ("/%6", None),
+            ("/%ff", None),
+        ] {
+            assert_eq!(plain_path(path).as_deref(), plain, "{path}");
+        }
+        let below = Pattern::parse("/caf%C3%A9/*").unwrap();
+        assert!(below.matches_plain("GET", "/café/x") && !below.matches_plain("GET", "/cafe/x"));
     }
 }

@@ -10,9 +10,7 @@ use super::serve::{Asked, Peer};
 use crate::evidence::{self, CapturedBody, ExchangeError};
 use crate::waf::{Common, Gap, INLINE_BYTES_MAX, Inspection, Seen, Stop};
 use bytes::{Bytes, BytesMut};
-use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue, LOCATION,
-};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, HeaderValue, LOCATION};
 use http::{HeaderMap, Response, StatusCode, response};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
@@ -52,7 +50,6 @@ pub async fn request(
     if let Some(stop) = stop {
         return Err(blocked(peer, live, open, stop));
     }
-    let max = live.config.limits.waf_bytes_max;
     let (passed, body, ended) = match passed {
         Passed::Read(body) => {
             let whole = body.clone();
@@ -63,31 +60,35 @@ pub async fn request(
         {
             (Passed::Unread(incoming), Bytes::new(), true)
         }
-        Passed::Unread(incoming) | Passed::Begun(_, incoming) => {
-            let room = room(&open.exchange.request.headers, wanted);
-            if !open.inspection.as_mut().is_some_and(|i| i.hold(common, room, max)) {
-                if let Some(stop) = open.inspection.as_mut().and_then(|i| i.gap(Gap::Memory)) {
-                    return Err(blocked(peer, live, open, stop));
+        Passed::Unread(mut incoming) | Passed::Begun(_, mut incoming) => {
+            let last = open.deadline(live.config.limits.total_ms);
+            let (body, end) = begun(live, open, &mut incoming, wanted, last).await;
+            let ended = match end {
+                Ok(end) => missed(open, end, Gap::RequestSlow),
+                Err(broken) => {
+                    let error = match broken {
+                        Broken::Late => ExchangeError::ClientTimeout,
+                        Broken::Off(error) => client_failure(peer.conversation.as_deref(), &error),
+                    };
+                    record_body(open, live, &body, false);
+                    return Err(Stopped::Client(error));
                 }
-                (Passed::Unread(incoming), Bytes::new(), true)
-            } else {
-                let (body, incoming, ended) = read(peer, live, open, incoming, wanted).await?;
-                (Passed::Begun(body.clone(), incoming), body, ended)
-            }
+            };
+            (Passed::Begun(body.clone(), incoming), body, ended)
         }
     };
-    let (plain, whole) =
-        match unpacked(common, &open.exchange.request.headers, &body, ended, wanted).await {
-            Ok(plain) => plain,
-            // The rules get what there is: an application that does not know the encoding, either, reads just that.
-            Err(plain) => {
-                if let Some(stop) = gap(open, Gap::Encoding) {
-                    record_body(open, live, &body, ended);
-                    return Err(blocked(peer, live, open, stop));
-                }
-                plain
+    let encodings = encodings(&open.exchange.request.headers);
+    let (plain, whole) = match unpacked(common, live, open, encodings, &body, ended, wanted).await {
+        Ok(plain) => plain,
+        // The rules get what there is: an application that does not know the encoding, either, reads just that.
+        Err(plain) => {
+            if let Some(stop) = gap(open, Gap::Encoding) {
+                record_body(open, live, &body, ended);
+                return Err(blocked(peer, live, open, stop));
             }
-        };
+            plain
+        }
+    };
     let Some(inspection) = &mut open.inspection else { return Ok(passed) };
     match inspection.request_body(common, plain, whole).await {
         None => Ok(passed),
@@ -117,27 +118,28 @@ pub async fn response(
     if wanted > 0 && !incoming.is_end_stream() {
         if forward::is_event_stream(&parts.headers) {
             let max = live.config.limits.waf_bytes_max;
-            let stop = inspection.begin_stream(common, &parts.headers, max);
+            let stop = inspection.begin_stream(&parts.headers, max);
             return stop.map_or(Ok(None), |stop| Err(Unanswered::Blocked(stop)));
         }
-        let room = room(&parts.headers, wanted);
-        if inspection.hold(common, room, live.config.limits.waf_bytes_max) {
-            let last = open.deadline(live.config.limits.total_ms);
-            let read = read_response(live, incoming, wanted, last).await?;
-            let plain = unpacked(common, &parts.headers, &read.0, read.1, wanted).await;
-            ahead = Some(read.0);
-            match plain {
-                Ok(plain) => (body, ended) = plain,
-                Err(plain) => {
-                    if let Some(stop) = gap(open, Gap::Encoding) {
-                        return Err(Unanswered::Blocked(stop));
-                    }
-                    (body, ended) = plain;
+        let last = open.deadline(live.config.limits.total_ms);
+        let (packed, end) = begun(live, open, incoming, wanted, last).await;
+        ended = match end {
+            Ok(end) => missed(open, end, Gap::ResponseSlow),
+            Err(Broken::Late) => return Err(Unanswered::Timeout),
+            Err(Broken::Off(error)) => return Err(Unanswered::Broken(error.to_string())),
+        };
+        let encodings = encodings(&parts.headers);
+        let plain = unpacked(common, live, open, encodings, &packed, ended, wanted).await;
+        ahead = Some(packed);
+        (body, ended) = match plain {
+            Ok(plain) => plain,
+            Err(plain) => {
+                if let Some(stop) = gap(open, Gap::Encoding) {
+                    return Err(Unanswered::Blocked(stop));
                 }
+                plain
             }
-        } else if let Some(stop) = inspection.gap(Gap::Memory) {
-            return Err(Unanswered::Blocked(stop));
-        }
+        };
     }
     let Some(inspection) = &mut open.inspection else { return Ok(ahead) };
     match inspection.response_body(common, body, ended).await {
@@ -234,74 +236,77 @@ fn redirect(
     Some(Box::new(response))
 }
 
-/// Reads a request body until more than `wanted` is there or it ends.
-async fn read(
-    peer: &Peer,
-    live: &Live,
-    open: &mut OpenExchange,
-    mut incoming: Incoming,
-    wanted: usize,
-) -> Result<(Bytes, Incoming, bool), Stopped> {
-    let last = open.deadline(live.config.limits.total_ms);
-    let mut body = Gathered::default();
-    let error = loop {
-        if incoming.is_end_stream() {
-            return Ok((body.bytes(), incoming, true));
-        }
-        if body.len() > wanted {
-            return Ok((body.bytes(), incoming, false));
-        }
-        match next(live, &mut incoming, last).await {
-            Err(Late) => break ExchangeError::ClientTimeout,
-            Ok(None) => return Ok((body.bytes(), incoming, true)),
-            Ok(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => body.add(data),
-                // Trailers: nothing comes after them.
-                Err(_) => return Ok((body.bytes(), incoming, true)),
-            },
-            Ok(Some(Err(error))) => break client_failure(peer.conversation.as_deref(), &error),
-        }
-    };
-    record_body(open, live, &body.bytes(), false);
-    Err(Stopped::Client(error))
+/// How far the beginning of a body was read.
+enum End {
+    /// That is all of it.
+    Whole,
+    /// There is more than rules look at.
+    Cut,
+    /// It was not there in time.
+    Slow,
+    /// There was no room for more.
+    Memory,
 }
 
-/// The same of a response body; of one longer than `wanted`, `false`.
-async fn read_response(
+/// Why there will be nothing more.
+enum Broken {
+    Late,
+    Off(hyper::Error),
+}
+
+/// Reads a body until more than `wanted` is there, it ends, or it has taken too long or too much room. Room is
+/// taken for what has come, not for what may.
+async fn begun(
     live: &Live,
+    open: &mut OpenExchange,
     incoming: &mut Incoming,
     wanted: usize,
     last: Option<Instant>,
-) -> Result<(Bytes, bool), Unanswered> {
+) -> (Bytes, Result<End, Broken>) {
+    let limits = &live.config.limits;
+    let enough = Instant::now() + Duration::from_millis(limits.waf_wait_ms);
+    let before = open.inspection.as_ref().map_or(0, Inspection::room_bytes);
     let mut body = Gathered::default();
-    loop {
+    let end = loop {
         if incoming.is_end_stream() {
-            return Ok((body.bytes(), true));
+            break Ok(End::Whole);
         }
         if body.len() > wanted {
-            return Ok((body.bytes(), false));
+            break Ok(End::Cut);
         }
-        match next(live, incoming, last).await {
-            Err(Late) => return Err(Unanswered::Timeout),
-            Ok(None) => return Ok((body.bytes(), true)),
+        let stalled = Instant::now() + Duration::from_millis(limits.stall_ms);
+        let stalled = last.map_or(stalled, |last| stalled.min(last));
+        match tokio::time::timeout_at(stalled.min(enough), incoming.frame()).await {
+            Err(_) if enough <= stalled => break Ok(End::Slow),
+            Err(_) => break Err(Broken::Late),
+            Ok(None) => break Ok(End::Whole),
+            Ok(Some(Err(error))) => break Err(Broken::Off(error)),
             Ok(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) => body.add(data),
-                Err(_) => return Ok((body.bytes(), true)),
+                // Trailers: nothing comes after them.
+                Err(_) => break Ok(End::Whole),
             },
-            Ok(Some(Err(error))) => return Err(Unanswered::Broken(error.to_string())),
         }
-    }
+        let bytes = before.saturating_add(body.len());
+        if !open.inspection.as_mut().is_some_and(|i| i.hold(bytes, limits.waf_bytes_max)) {
+            break Ok(End::Memory);
+        }
+    };
+    (body.bytes(), end)
 }
 
-struct Late;
-
-type Next = Option<Result<hyper::body::Frame<Bytes>, hyper::Error>>;
-
-/// The next frame, within the time there is for one.
-async fn next(live: &Live, incoming: &mut Incoming, last: Option<Instant>) -> Result<Next, Late> {
-    let until = Instant::now() + Duration::from_millis(live.config.limits.stall_ms);
-    let until = last.map_or(until, |last| until.min(last));
-    tokio::time::timeout_at(until, incoming.frame()).await.map_err(|_| Late)
+/// Notes what is missing of a body, and says whether it is whole.
+fn missed(open: &mut OpenExchange, end: End, slow: Gap) -> bool {
+    let gap = match end {
+        End::Whole => return true,
+        End::Cut => return false,
+        End::Slow => slow,
+        End::Memory => Gap::Memory,
+    };
+    if let Some(inspection) = &mut open.inspection {
+        inspection.missed(gap);
+    }
+    false
 }
 
 /// Frames of a body in one piece: nothing is copied when there is one.
@@ -351,27 +356,41 @@ fn record_body(open: &mut OpenExchange, live: &Live, body: &[u8], ended: bool) {
 /// undone, or the body as it came.
 async fn unpacked(
     common: &Common,
-    headers: &HeaderMap,
+    live: &Live,
+    open: &mut OpenExchange,
+    encodings: Option<HeaderMap>,
     body: &Bytes,
     ended: bool,
     wanted: usize,
 ) -> Result<(Bytes, bool), (Bytes, bool)> {
-    if body.is_empty() || wanted == 0 || !headers.contains_key(CONTENT_ENCODING) {
+    let (Some(encodings), Some(inspection)) = (encodings, &mut open.inspection) else {
+        return Ok((body.clone(), ended));
+    };
+    if body.is_empty() || wanted == 0 {
         return Ok((body.clone(), ended));
     }
+    let (before, max) = (inspection.room_bytes(), live.config.limits.waf_bytes_max);
+    if !inspection.hold(before.saturating_add(wanted), max) {
+        inspection.missed(Gap::Memory);
+        return Ok((Bytes::new(), false));
+    }
     let captured = CapturedBody { bytes: body.clone(), truncated: !ended, ..Default::default() };
-    let encodings: HeaderMap = headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .map(|value| (CONTENT_ENCODING, value.clone()))
-        .collect();
     let unpack = move || evidence::plain_body(&captured, &encodings, wanted);
     // A few bytes may unpack to all that is wanted.
     let plain = if wanted <= INLINE_BYTES_MAX {
         unpack()
     } else {
-        common.elsewhere(unpack).await.flatten()
+        match common.thread().await {
+            Some(thread) => thread.run(unpack).await.flatten(),
+            None => {
+                inspection.missed(Gap::Work);
+                inspection.hold(before, max);
+                return Ok((Bytes::new(), false));
+            }
+        }
     };
+    let bytes = plain.as_ref().map_or(0, |(plain, _)| plain.len());
+    inspection.hold(before.saturating_add(bytes), max);
     match plain {
         None => Err((body.clone(), ended)),
         // It ended before its end, and not for want of room.
@@ -380,12 +399,9 @@ async fn unpacked(
     }
 }
 
-/// Room for a body of which `wanted` bytes are looked at: what it may unpack to is held beside it.
-fn room(headers: &HeaderMap, wanted: usize) -> usize {
-    let packed = declared_length(headers).map_or(wanted, |length| length.min(wanted));
-    if headers.contains_key(CONTENT_ENCODING) { packed.saturating_add(wanted) } else { packed }
-}
-
-fn declared_length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// What a body is packed in. `None`: nothing.
+fn encodings(headers: &HeaderMap) -> Option<HeaderMap> {
+    let named = headers.get_all(CONTENT_ENCODING).iter();
+    let encodings: HeaderMap = named.map(|value| (CONTENT_ENCODING, value.clone())).collect();
+    (!encodings.is_empty()).then_some(encodings)
 }

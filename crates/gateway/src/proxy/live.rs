@@ -194,12 +194,10 @@ fn wards(
 
 fn logs(config: &Config, old: Option<&Live>) -> Result<Logs, Diagnostic> {
     let old = old.map(|old| &old.logs);
-    let open = |field: &str, path: &Option<PathBuf>, kept: Option<&Arc<LogFile>>| {
+    // Opened again by each reload: the file may have been moved away.
+    let open = |field: &str, path: &Option<PathBuf>, old: Option<&Arc<LogFile>>| {
         let Some(path) = path else { return Ok(None) };
-        match kept.filter(|log| log.path == *path) {
-            Some(log) => Ok(Some(Arc::clone(log))),
-            None => LogFile::open(field, path).map(|log| Some(Arc::new(log))),
-        }
+        LogFile::open(field, path, old.map(Arc::as_ref)).map(|log| Some(Arc::new(log)))
     };
     Ok(Logs {
         matches: open("waf_log", &config.waf_log, old.and_then(|logs| logs.matches.as_ref()))?,

@@ -150,7 +150,7 @@ impl OpenExchange {
     pub fn see_stream(&mut self, data: &[u8]) -> Option<Stop> {
         let inspection = self.inspection.as_mut()?;
         let room_max = self.shared.live().config.limits.waf_bytes_max;
-        inspection.see(&self.shared.waf, data, room_max)
+        inspection.see(data, room_max)
     }
 
     /// Whether a rule set may still stop the stream.
@@ -239,7 +239,7 @@ impl Ended {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if is_long => {
                 let shared = Arc::clone(&self.shared);
-                runtime.spawn(async move { shared.waf.elsewhere(move || drop(self)).await });
+                runtime.spawn(async move { shared.waf.later(move || drop(self)).await });
             }
             _ => drop(self),
         }

@@ -7,7 +7,7 @@ pub use stream::Trial;
 use super::log::{About, LogFile, write_matches};
 use super::outcome::Outcome;
 use super::ward::{Plan, Ward};
-use super::{Common, Held, INLINE_BYTES_MAX};
+use super::{Common, INLINE_BYTES_MAX, Room};
 use crate::config::{FailMode, Stage};
 use crate::evidence::RequestHead;
 use ::inspect::{SetOutcome, limit_code, scores};
@@ -46,6 +46,10 @@ pub enum Gap {
     RequestBody,
     /// The response body is.
     ResponseBody,
+    /// The beginning of the request body was not there in time (`limits.waf_wait_ms`).
+    RequestSlow,
+    /// That of the response body was not.
+    ResponseSlow,
     /// There is no room for more bodies (`limits.waf_bytes_max`).
     Memory,
     /// A content encoding is unknown or broken.
@@ -59,6 +63,8 @@ impl Gap {
         match self {
             Gap::RequestBody => "request-body",
             Gap::ResponseBody => "response-body",
+            Gap::RequestSlow => "request-slow",
+            Gap::ResponseSlow => "response-slow",
             Gap::Memory => "memory",
             Gap::Encoding => "encoding",
             Gap::Work => "work",
@@ -68,6 +74,8 @@ impl Gap {
     pub fn status(self) -> StatusCode {
         match self {
             Gap::RequestBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Gap::RequestSlow => StatusCode::REQUEST_TIMEOUT,
+            Gap::ResponseSlow => StatusCode::GATEWAY_TIMEOUT,
             Gap::Memory => StatusCode::SERVICE_UNAVAILABLE,
             Gap::ResponseBody | Gap::Encoding | Gap::Work => StatusCode::FORBIDDEN,
         }
@@ -87,7 +95,7 @@ pub struct Logs {
 pub struct Inspection {
     pub id: Uuid,
     runs: Vec<Run>,
-    held: Vec<Held>,
+    room: Room,
     blocked: Option<usize>,
     server: SocketAddr,
     /// The answer, when it is a stream that the rules want to see.
@@ -121,7 +129,8 @@ impl Inspection {
         let runs = wards.map(|(ward, plan)| Run::begin(ward, plan, seen, &headers, unique_id));
         let runs = runs.collect();
         let server = seen.local;
-        Some(Inspection { id, runs, held: Vec::new(), blocked: None, server, stream: None })
+        let room = common.room(seen.head.client_ip);
+        Some(Inspection { id, runs, room, blocked: None, server, stream: None })
     }
 
     /// Phase 1.
@@ -146,9 +155,8 @@ impl Inspection {
         body: Bytes,
         ended: bool,
     ) -> Option<Stop> {
-        let length = body.len();
-        let act = move |run: &mut Run| {
-            let part = body.get(..run.request_bytes_wanted()).unwrap_or(&body);
+        let act = |run: &mut Run, body: &[u8], ended: bool| {
+            let part = body.get(..run.request_bytes_wanted()).unwrap_or(body);
             let is_wanted = run.transaction.wants_request_body();
             let complete = !is_wanted || ended && part.len() == body.len();
             if !complete {
@@ -158,7 +166,7 @@ impl Inspection {
                 transaction.request_body(part, complete);
             });
         };
-        self.each(common, length, act).await
+        self.each(common, body, ended, act).await
     }
 
     /// Phase 3.
@@ -186,10 +194,9 @@ impl Inspection {
         body: Bytes,
         ended: bool,
     ) -> Option<Stop> {
-        let length = body.len();
-        let act = move |run: &mut Run| {
+        let act = |run: &mut Run, body: &[u8], ended: bool| {
             let wanted = run.response_bytes_wanted();
-            let part = body.get(..wanted).unwrap_or(&body);
+            let part = body.get(..wanted).unwrap_or(body);
             let complete = wanted == 0 || ended && part.len() == body.len();
             if !complete {
                 run.gaps.push(Gap::ResponseBody);
@@ -198,23 +205,33 @@ impl Inspection {
                 transaction.response_body(part, complete);
             });
         };
-        self.each(common, length, act).await
+        self.each(common, body, ended, act).await
     }
 
-    /// Takes room for a body that is about to be read.
-    pub fn hold(&mut self, common: &Common, bytes: usize, max: usize) -> bool {
-        let held = common.hold(bytes, max);
-        let has_room = held.is_some();
-        self.held.extend(held);
-        has_room
+    /// Room taken so far, for both bodies.
+    pub fn room_bytes(&self) -> usize {
+        self.room.bytes()
+    }
+
+    /// Has room for so much of what came, or gives back what is more.
+    pub fn hold(&mut self, bytes: usize, max: usize) -> bool {
+        self.room.resize(bytes, max)
     }
 
     /// Something is not inspected.
     pub fn gap(&mut self, gap: Gap) -> Option<Stop> {
-        for run in &mut self.runs {
-            run.gaps.push(gap);
-        }
+        self.missed(gap);
         self.stopped()
+    }
+
+    /// The same, where what there is of it is still to be looked at.
+    pub fn missed(&mut self, gap: Gap) {
+        let is_concerned = |run: &&mut Run| match gap {
+            Gap::RequestSlow => run.request_bytes_wanted() > 0,
+            Gap::ResponseSlow => run.response_bytes_wanted() > 0,
+            _ => true,
+        };
+        self.runs.iter_mut().filter(is_concerned).for_each(|run| run.gaps.push(gap));
     }
 
     /// Phase 5, and what came of it all.
@@ -243,17 +260,24 @@ impl Inspection {
     async fn each(
         &mut self,
         common: &Common,
-        bytes: usize,
-        act: impl Fn(&mut Run) + Send + 'static,
+        body: Bytes,
+        ended: bool,
+        act: fn(&mut Run, &[u8], bool),
     ) -> Option<Stop> {
-        if bytes <= INLINE_BYTES_MAX {
-            self.runs.iter_mut().for_each(act);
+        if body.len() <= INLINE_BYTES_MAX {
+            self.runs.iter_mut().for_each(|run| act(run, &body, ended));
             return self.stopped();
         }
+        let Some(thread) = common.thread().await else {
+            // What needs no body is looked at all the same.
+            self.missed(Gap::Work);
+            self.runs.iter_mut().for_each(|run| act(run, b"", false));
+            return self.stopped();
+        };
         let is_closed = self.runs.iter().any(Run::is_closed);
         let mut runs = std::mem::take(&mut self.runs);
-        let work = common.elsewhere(move || {
-            runs.iter_mut().for_each(act);
+        let work = thread.run(move || {
+            runs.iter_mut().for_each(|run| act(run, &body, ended));
             runs
         });
         match work.await {
@@ -443,3 +467,6 @@ fn protocol(version: Version) -> &'static [u8] {
         _ => b"HTTP/1.1",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,14 +3,14 @@
 use crate::config::MemoryConfig;
 use crate::trust::Lru;
 use seclang::{Collection, Memory, Record, Vars};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What an entry takes beside its names and values.
 const ENTRY_BYTES: usize = 256;
 
 /// The collections of one rule set on one site.
 pub struct Remembered {
-    kept: Mutex<Kept>,
+    kept: Arc<Mutex<Kept>>,
     bytes_max: usize,
     timeout_ms: i64,
 }
@@ -35,11 +35,19 @@ impl std::fmt::Debug for Remembered {
 impl Remembered {
     /// `timeout_secs`: what was not changed for so long is forgotten (`SecCollectionTimeout`).
     pub fn new(config: &MemoryConfig, timeout_secs: u64) -> Self {
-        let timeout_ms = i64::try_from(timeout_secs).unwrap_or(i64::MAX).saturating_mul(1000);
         Remembered {
-            kept: Mutex::new(Kept { entries: Lru::new(config.keys_max), bytes: 0 }),
+            kept: Arc::new(Mutex::new(Kept { entries: Lru::new(config.keys_max), bytes: 0 })),
             bytes_max: config.bytes_max,
-            timeout_ms,
+            timeout_ms: timeout_ms(timeout_secs),
+        }
+    }
+
+    /// The same collections, forgotten after another time.
+    pub fn with_timeout(&self, timeout_secs: u64) -> Self {
+        Remembered {
+            kept: Arc::clone(&self.kept),
+            bytes_max: self.bytes_max,
+            timeout_ms: timeout_ms(timeout_secs),
         }
     }
 
@@ -97,6 +105,10 @@ impl Memory for Remembered {
             kept.bytes = kept.bytes.saturating_sub(oldest.bytes);
         }
     }
+}
+
+fn timeout_ms(secs: u64) -> i64 {
+    i64::try_from(secs).unwrap_or(i64::MAX).saturating_mul(1000)
 }
 
 fn place(collection: Collection, key: &[u8]) -> [u8; 32] {

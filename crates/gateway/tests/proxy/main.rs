@@ -18,4 +18,7 @@ mod trust;
 mod waf;
 mod waf_encodings;
 mod waf_http2;
+mod waf_paths;
+mod waf_reload;
 mod waf_streams;
+mod waf_waiting;

@@ -6,7 +6,7 @@
 
 use super::{Gap, INLINE_BYTES_MAX, Inspection, Run, Stop};
 use crate::evidence::{Unpacked, Unpacker};
-use crate::waf::{Common, Held};
+use crate::waf::{Common, Room};
 use http::HeaderMap;
 use seclang::Transaction;
 use std::time::{Duration, Instant};
@@ -24,7 +24,6 @@ pub struct Passing {
     copy_max: usize,
     unpacker: Option<Unpacker>,
     /// Taken for the copy and what is held back with it.
-    room: Vec<Held>,
     room_bytes: usize,
     /// Up to here it was tried.
     tried: usize,
@@ -50,23 +49,22 @@ impl Trial {
         self
     }
 
-    /// Runs it, here when it is short. `None`: it ended by a panic.
+    /// Runs it, here when it is short. `None`: it ended by a panic, or there was no thread for it in time.
     pub async fn tried(self, common: &Common) -> Option<Trial> {
         if self.part.len() <= INLINE_BYTES_MAX {
             return Some(self.run());
         }
-        common.elsewhere(|| self.run()).await
+        let trial = common.thread().await?.run(|| self.run()).await;
+        if trial.is_none() {
+            tracing::error!("the inspection of a stream ended by a panic");
+        }
+        trial
     }
 }
 
 impl Inspection {
     /// Takes the answer as a stream from here on, instead of `response_body`.
-    pub fn begin_stream(
-        &mut self,
-        common: &Common,
-        headers: &HeaderMap,
-        room_max: usize,
-    ) -> Option<Stop> {
+    pub fn begin_stream(&mut self, headers: &HeaderMap, room_max: usize) -> Option<Stop> {
         let copy_max = self.response_bytes_wanted();
         let mut passing = Passing { copy_max, ..Passing::default() };
         let mut stop = None;
@@ -77,7 +75,7 @@ impl Inspection {
                 stop = self.stream_gap(Gap::Encoding);
             }
         }
-        if !passing.is_closed && !passing.takes_room(common, room_max) {
+        if !passing.is_closed && !passing.takes_room(&mut self.room, room_max) {
             passing.is_closed = true;
             stop = self.stream_gap(Gap::Memory);
         }
@@ -93,9 +91,9 @@ impl Inspection {
     }
 
     /// A piece of the stream, as it came. `Some`: the site lets nothing pass that is not inspected.
-    pub fn see(&mut self, common: &Common, packed: &[u8], room_max: usize) -> Option<Stop> {
+    pub fn see(&mut self, packed: &[u8], room_max: usize) -> Option<Stop> {
         let passing = self.stream.as_mut().filter(|passing| !passing.is_closed)?;
-        let gap = passing.see(common, packed, room_max)?;
+        let gap = passing.see(&mut self.room, packed, room_max)?;
         passing.is_closed = true;
         // What the copy does not have is told when it is read.
         if gap == Gap::ResponseBody {
@@ -119,7 +117,6 @@ impl Inspection {
     /// What a trial says. One that blocks becomes the truth.
     pub fn judge(&mut self, trial: Option<Trial>) -> Option<Stop> {
         let Some(trial) = trial else {
-            tracing::error!("the inspection of a stream ended by a panic");
             return self.stream_gap(Gap::Work);
         };
         for (i, transaction, took) in trial.runs {
@@ -178,7 +175,7 @@ impl Run {
 }
 
 impl Passing {
-    fn see(&mut self, common: &Common, packed: &[u8], room_max: usize) -> Option<Gap> {
+    fn see(&mut self, room: &mut Room, packed: &[u8], room_max: usize) -> Option<Gap> {
         let left = self.copy_max.saturating_sub(self.copy.len());
         let unpacked;
         let (plain, gap) = match &mut self.unpacker {
@@ -197,7 +194,7 @@ impl Passing {
             }
         };
         while self.copy.len() + plain.len() > self.room_bytes {
-            if !self.takes_room(common, room_max) {
+            if !self.takes_room(room, room_max) {
                 return Some(Gap::Memory);
             }
         }
@@ -216,10 +213,8 @@ impl Passing {
         }
     }
 
-    fn takes_room(&mut self, common: &Common, max: usize) -> bool {
-        let held = common.hold(ROOM_STEP_BYTES, max);
-        let has_room = held.is_some();
-        self.room.extend(held);
+    fn takes_room(&mut self, room: &mut Room, max: usize) -> bool {
+        let has_room = room.grow(ROOM_STEP_BYTES, max);
         self.room_bytes += ROOM_STEP_BYTES;
         has_room
     }

@@ -81,3 +81,14 @@ fn what_another_request_let_expire_still_does() {
     assert_eq!(value(&memory, "a", "block", 5_000), None, "the second knew nothing of it");
     assert_eq!(value(&memory, "a", "hits", 5_000).as_deref(), Some("1"));
 }
+
+#[test]
+fn another_time_counts_for_what_is_there() {
+    let before = memory(10, 100_000);
+    before.close(Collection::Ip, b"a", &Record::default(), with("hits", "3"), 0);
+    let after = before.with_timeout(10);
+    assert_eq!(value(&after, "a", "hits", 9_999).as_deref(), Some("3"));
+    assert_eq!(value(&after, "a", "hits", 10_000), None);
+    after.close(Collection::Ip, b"b", &Record::default(), with("hits", "1"), 0);
+    assert_eq!(value(&before, "b", "hits", 1).as_deref(), Some("1"), "one memory");
+}
