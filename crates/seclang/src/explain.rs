@@ -238,7 +238,7 @@ fn deed(deed: &Deed) -> String {
         Deed::SetEnv { name, value } => {
             format!("sets the environment's {name} to `{}`", written(value))
         }
-        Deed::Sanitise(_) => "asks to hide values, which the gateway decides".to_owned(),
+        Deed::Sanitise(_) => "asks to hide values in the audit log, which has no effect: the gateway protects what is kept".to_owned(),
         Deed::Control(change) => format!("for this transaction, {}", control(change)),
     }
 }
@@ -350,6 +350,15 @@ SecRule ARGS|REQUEST_COOKIES:/^a/|!ARGS:safe "!@rx ^\d+$" \
     tag:'paranoia-level/2',severity:2,chain"
     SecRule &ARGS "@gt 3" "setvar:'tx.score=+%{tx.critical}',ctl:ruleRemoveById=8-9"
 "#;
+
+    #[test]
+    fn what_has_no_effect_is_not_told_as_if_it_had() {
+        let rules = load(&One("SecAction \"id:7,sanitiseArg:pin\""), &["my.conf"]).unwrap();
+        let words = explain(&rules, 7).unwrap().words();
+        let told = words.iter().find(|line| line.contains("hide")).unwrap();
+        assert!(told.contains("has no effect"), "{told}");
+        assert!(rules.notices.iter().any(|notice| notice.subject == "sanitiseArg"));
+    }
 
     #[test]
     fn a_chain_is_told_in_plain_words() {

@@ -37,7 +37,7 @@ pub use fuzz::{
     fuzz_urlencoded, fuzz_xml, fuzz_xss,
 };
 pub use input::{Connection, RequestHead, ResponseHead};
-pub use load::{FILE_BYTES_MAX, Files, load};
+pub use load::{FILE_BYTES_MAX, FILES_MAX, Files, load};
 pub use operator::sqli::{Fingerprint, sqli};
 pub use operator::xss::is_xss;
 pub use place::{Diagnostic, Place};

@@ -58,11 +58,12 @@ fn limited(value: &[u8], bytes_max: usize) -> &[u8] {
     value.get(..bytes_max).unwrap_or(value)
 }
 
-/// A quote and a backslash are written `\xHH` too where they could end the field early.
+/// A quote and a backslash have a backslash before them: what was sent ends no field.
 fn visible(value: &[u8], line: &mut String) {
     for byte in value {
         match byte {
             b'"' => line.push_str("\\\""),
+            b'\\' => line.push_str("\\\\"),
             b' '..=b'~' => line.push(char::from(*byte)),
             other => {
                 let _ = write!(line, "\\x{other:02x}");
@@ -77,6 +78,20 @@ mod tests {
     use crate::place::Place;
     use crate::rule::{Phase, Severity};
     use std::sync::Arc;
+
+    /// What was sent cannot end a field and begin another.
+    #[test]
+    fn a_field_ends_where_it_ends() {
+        for (value, told) in [
+            (&b"x\\"[..], r#" [data "x\\"]"#),
+            (br#"\" [id "1"#, r#" [data "\\\" [id \"1"]"#),
+            (b"plain", r#" [data "plain"]"#),
+        ] {
+            let mut line = String::new();
+            field("data", value, &mut line);
+            assert_eq!(line, told);
+        }
+    }
 
     #[test]
     fn a_match_is_told_as_modsecurity_tells_it() {

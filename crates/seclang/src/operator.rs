@@ -68,6 +68,15 @@ pub struct Captures {
     pub groups: Vec<Vec<u8>>,
 }
 
+/// What a test took beyond one look at the value, and whether it came to an end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Looked at again, in bytes.
+    pub bytes: u64,
+    /// It gave up: that nothing was found says nothing.
+    pub gave_up: bool,
+}
+
 impl Captures {
     pub fn clear(&mut self) {
         self.groups.clear();
@@ -90,6 +99,17 @@ impl Operator {
     /// Whether `value` matches. `argument` is the text argument with its macros expanded (empty for
     /// operators that have none); what it catches is put into `captures` when that is asked for.
     pub fn test(&self, value: &[u8], argument: &[u8], captures: Option<&mut Captures>) -> bool {
+        self.test_telling(value, argument, captures, &mut Effort::default())
+    }
+
+    /// As [`test`](Self::test), and adds to `effort`.
+    pub fn test_telling(
+        &self,
+        value: &[u8],
+        argument: &[u8],
+        captures: Option<&mut Captures>,
+        effort: &mut Effort,
+    ) -> bool {
         let mut captures = captures;
         if let Some(captures) = captures.as_deref_mut() {
             captures.clear();
@@ -109,19 +129,37 @@ impl Operator {
             Self::Le(_) => number::parse(value) <= number::parse(argument),
             Self::Lt(_) => number::parse(value) < number::parse(argument),
             Self::Pm(words) => words.test(value, captures),
-            Self::Rx(pattern) => pattern.test(value, captures),
-            Self::RxGlobal(pattern) => pattern.test_all(value, captures),
-            Self::RxText(_) => Self::rx_now(argument).test(value, b"", captures),
+            Self::Rx(pattern) => {
+                effort.gave_up |= pattern.regex().is_none();
+                pattern.test(value, captures)
+            }
+            Self::RxGlobal(pattern) => {
+                effort.gave_up |= pattern.regex().is_none();
+                pattern.test_all(value, captures)
+            }
+            Self::RxText(_) => {
+                let now = Self::rx_now(argument);
+                effort.gave_up |= matches!(now, Self::NoMatch);
+                now.test_telling(value, b"", captures, effort)
+            }
             Self::IpMatch(nets) => address::is_in(nets, value),
             Self::DetectSqli => injection::sqli(value, captures),
             Self::DetectXss => injection::xss(value, captures),
             Self::ValidateByteRange(allowed) => value.iter().any(|byte| !allowed.contains(*byte)),
             Self::ValidateUrlEncoding => validate::is_bad_url(value),
             Self::ValidateUtf8Encoding => validate::is_bad_utf8(value),
-            Self::VerifyCc(pattern) => verify::find(pattern, value, verify::is_card, captures),
-            Self::VerifyCpf(pattern) => verify::find(pattern, value, verify::is_cpf, captures),
-            Self::VerifySsn(pattern) => verify::find(pattern, value, verify::is_ssn, captures),
-            Self::VerifySvnr(pattern) => verify::find(pattern, value, verify::is_svnr, captures),
+            Self::VerifyCc(pattern) => {
+                verify::find(pattern, value, verify::is_card, captures, effort)
+            }
+            Self::VerifyCpf(pattern) => {
+                verify::find(pattern, value, verify::is_cpf, captures, effort)
+            }
+            Self::VerifySsn(pattern) => {
+                verify::find(pattern, value, verify::is_ssn, captures, effort)
+            }
+            Self::VerifySvnr(pattern) => {
+                verify::find(pattern, value, verify::is_svnr, captures, effort)
+            }
             Self::UnconditionalMatch => true,
             Self::NoMatch => false,
         }

@@ -69,7 +69,8 @@ pub enum Limit {
     Cookies,
     /// JSON or XML within itself: `SecRequestBodyJsonDepthLimit`, [`crate::XML_DEPTH_MAX`].
     Depth,
-    /// [`crate::XML_ELEMENTS_MAX`], [`crate::XML_ATTRIBUTES_MAX`], [`crate::XML_VALUES_MAX`].
+    /// [`crate::XML_ELEMENTS_MAX`], [`crate::XML_ATTRIBUTES_MAX`], [`crate::XML_VALUES_MAX`], or what a path selects is
+    /// several times the document.
     Elements,
     /// [`crate::PARTS_MAX`], [`crate::PART_HEADERS_MAX`], or the length of a part's header.
     Parts,
@@ -79,7 +80,8 @@ pub enum Limit {
     Matches,
     /// [`crate::VARS_MAX`], or [`crate::EXPANDED_BYTES_MAX`] in one of them.
     Variables,
-    /// [`crate::WORK_MAX`]: no more rules were confirmed.
+    /// [`crate::WORK_MAX`]: no more rules were confirmed. Or what transformations made did not fit, a test gave up
+    /// before its end, a pattern made of a request is none.
     Work,
 }
 

@@ -8,10 +8,10 @@ use crate::verdict::Limit;
 
 /// Names repeat for every value: `json.a.b.array_7`. Together with the values they take at most this many
 /// times the body, so that one long key over many small values cannot fill memory.
-pub const JSON_OUTPUT_FACTOR: usize = 64;
+pub const JSON_OUTPUT_FACTOR: usize = 8;
 
 /// And this much for any body.
-pub const JSON_OUTPUT_BYTES_MIN: usize = 64 * 1024;
+pub const JSON_OUTPUT_BYTES_MIN: usize = 128 * 1024;
 
 /// Nesting that is read at most, whatever the settings say.
 pub const JSON_DEPTH_MAX: usize = 10_000;

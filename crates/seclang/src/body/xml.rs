@@ -9,7 +9,7 @@ use crate::verdict::Limit;
 
 mod build;
 mod encoding;
-mod select;
+pub(crate) mod select;
 
 /// Elements inside elements, as libxml2 allows.
 pub const XML_DEPTH_MAX: usize = 256;

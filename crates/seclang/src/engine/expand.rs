@@ -34,6 +34,15 @@ impl Transaction {
         out
     }
 
+    /// As [`expand`](Self::expand), and tells when it was cut off.
+    pub(super) fn expand_all(&mut self, text: &Text) -> Vec<u8> {
+        let out = self.expand(text);
+        if out.len() >= EXPANDED_BYTES_MAX {
+            self.reached(Limit::Variables);
+        }
+        out
+    }
+
     /// Appends the first value that a macro names.
     fn first(&self, collection: Collection, name: Option<&[u8]>, out: &mut Vec<u8>) {
         let parts = plan::parts_of(collection);
@@ -126,7 +135,7 @@ impl Transaction {
     }
 
     pub(super) fn open(&mut self, collection: Collection, key: &Text) {
-        let key = self.expand(key);
+        let key = self.expand_all(key);
         if key.is_empty() || self.opened.iter().any(|opened| opened.collection == collection) {
             return;
         }

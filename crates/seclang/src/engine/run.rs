@@ -5,7 +5,7 @@ use super::plan::Bits;
 use super::store::Span;
 use super::transaction::{Allowed, Matched, RemovedOf, RemovedTarget, Transaction};
 use super::{ClassView, Engine, plan};
-use crate::operator::Operator;
+use crate::operator::{Effort, Operator};
 use crate::rule::{
     Allow, Change, Control, Deed, Disruptive, EngineMode, Link, Phase, Rule, Sanitise, Step,
     Target, Text,
@@ -17,8 +17,9 @@ use aho_corasick::automaton::Automaton as _;
 use aho_corasick::dfa::DFA;
 use std::sync::Arc;
 
-/// How much one transaction may cost: each test of a value counts its bytes and [`TEST_COST`]. A request at
-/// the default limits stays below a hundredth of it; what reaches it is told, and no rule is tested any more.
+/// How much one transaction may cost: each test of a value counts its bytes and [`TEST_COST`], each transformation
+/// what it reads and writes, each search for literals what it reads. A request at the default limits stays below a
+/// hundredth of it; what reaches it is told, and no rule is tested any more.
 pub const WORK_MAX: u64 = 4_000_000_000;
 const TEST_COST: u64 = 32;
 
@@ -121,6 +122,9 @@ impl Transaction {
             }
         }
         self.allowed = Allowed::No;
+        if self.store.is_full() {
+            self.reached(Limit::Work);
+        }
         let index = phase as usize - 1;
         let (Some(steps), Some(plan)) =
             (engine.rules.phases.get(index), engine.plan.phases.get(index))
@@ -177,6 +181,9 @@ impl Transaction {
             }
         }
         self.current = None;
+        if self.store.is_full() {
+            self.reached(Limit::Work);
+        }
         self.interruption.as_ref()
     }
 
@@ -199,8 +206,15 @@ impl Transaction {
             let Some(class) = view.classes.get(class).filter(|c| !c.wanted.is_empty()) else {
                 continue;
             };
+            if self.is_spent() {
+                self.reached(Limit::Work);
+                break;
+            }
+            let mark = self.store.mark();
             self.store.make(cell, class.wanted, &engine.plan);
-            self.scan(plan, class, cell, &mut scan, &mut found);
+            self.work =
+                self.work.saturating_add(self.scan(plan, class, cell, &mut scan, &mut found));
+            self.store.release(mark);
         }
         found.pairs.sort_unstable();
         found.pairs.dedup();
@@ -210,6 +224,7 @@ impl Transaction {
         found
     }
 
+    /// What was searched for literals comes back, in bytes.
     fn scan(
         &self,
         plan: &plan::PhasePlan,
@@ -217,8 +232,9 @@ impl Transaction {
         cell: usize,
         scan: &mut Scan,
         found: &mut Candidates,
-    ) {
-        let Ok(number) = u32::try_from(cell) else { return };
+    ) -> u64 {
+        let Ok(number) = u32::try_from(cell) else { return 0 };
+        let mut searched = 0;
         let made = self.store.made(cell);
         for (nth, one) in made.iter().enumerate() {
             let chains = one.chains.and(class.wanted);
@@ -254,6 +270,7 @@ impl Transaction {
                 None => {
                     let from = scan.hits.len();
                     scan.look(automaton, text, plan.by_literal.len());
+                    searched += text.len() as u64;
                     scan.found.push((nth, from..scan.hits.len()));
                 }
             }
@@ -270,6 +287,11 @@ impl Transaction {
         }
         scan.found.clear();
         scan.hits.clear();
+        searched
+    }
+
+    fn is_spent(&self) -> bool {
+        self.work.saturating_add(self.store.worked()) >= WORK_MAX
     }
 
     /// Whether a guard would jump with TX as it is now. Being wrong costs time only: the rule itself runs, and
@@ -305,6 +327,21 @@ impl Transaction {
         }
         self.current = Some(current);
         self.matched.clear();
+        let mark = self.store.mark();
+        let matched = self.try_rule(engine, rule, current, pairs);
+        // What matched is told by now.
+        self.matched.clear();
+        self.store.release(mark);
+        matched
+    }
+
+    fn try_rule(
+        &mut self,
+        engine: &Engine,
+        rule: &Rule,
+        current: (usize, usize),
+        pairs: Option<&[(u32, u32)]>,
+    ) -> bool {
         let chains = engine.info(current.0, current.1).map_or(&[][..], |info| &info.chains);
         for (number, link) in rule.links.iter().enumerate() {
             let pairs = if number == 0 { pairs } else { None };
@@ -365,9 +402,14 @@ impl Transaction {
             Operator::RxText(_) => Some(Operator::rx_now(argument)),
             _ => None,
         };
+        let lost = if matches!(pattern, Some(Operator::NoMatch)) {
+            Some(Limit::Work)
+        } else {
+            (argument.len() >= EXPANDED_BYTES_MAX).then_some(Limit::Variables)
+        };
         let operator = pattern.as_ref().unwrap_or(&test.operator);
         let looking =
-            Looking { engine, rule, link, chain, operator, negated: test.negated, argument };
+            Looking { engine, rule, link, chain, operator, negated: test.negated, argument, lost };
         let mut matched = false;
         for target in &link.targets {
             matched |= self.look_at(&looking, target, pairs);
@@ -410,10 +452,13 @@ impl Transaction {
             && looking.link.transformations.is_empty()
         {
             let Some(value) = self.tx.get(name) else { return false };
-            if !looking.link.capture
-                && looking.operator.test(value, looking.argument, None) == looking.negated
-            {
-                return false;
+            if !looking.link.capture {
+                let mut effort = Effort::default();
+                let (operator, argument) = (looking.operator, looking.argument);
+                let matches = operator.test_telling(value, argument, None, &mut effort);
+                if matches == looking.negated && !effort.gave_up && looking.lost.is_none() {
+                    return false;
+                }
             }
         }
         let values = self.values(target.collection, &target.selector);
@@ -518,7 +563,7 @@ impl Transaction {
         name: Span,
         text: Span,
     ) -> bool {
-        if self.work >= WORK_MAX {
+        if self.is_spent() {
             self.reached(Limit::Work);
             return false;
         }
@@ -528,7 +573,16 @@ impl Transaction {
             self.captures.groups.clear();
             &mut self.captures
         });
-        if looking.operator.test(value, looking.argument, captures) == looking.negated {
+        let mut effort = Effort::default();
+        let matches = looking.operator.test_telling(value, looking.argument, captures, &mut effort);
+        self.work = self.work.saturating_add(effort.bytes);
+        if effort.gave_up {
+            self.reached(Limit::Work);
+        }
+        if let Some(limit) = looking.lost {
+            self.reached(limit);
+        }
+        if matches == looking.negated {
             return false;
         }
         self.matched.push(Matched { collection, name, value: text });
@@ -589,7 +643,7 @@ impl Transaction {
                 Deed::Open { collection, key } => self.open(*collection, key),
                 Deed::Control(control) => self.control_by(control),
                 Deed::SetEnv { name, value } => {
-                    let value = self.expand(value);
+                    let value = self.expand_all(value);
                     if !self.env.set(name.as_bytes(), &value) {
                         self.reached(Limit::Variables);
                     }
@@ -781,6 +835,8 @@ struct Looking<'a> {
     operator: &'a Operator,
     negated: bool,
     argument: &'a [u8],
+    /// Why it does not look for what the rule means: what a request put in is cut off, or no pattern.
+    lost: Option<Limit>,
 }
 
 /// The operator's argument, for those that compare with text.

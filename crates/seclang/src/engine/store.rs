@@ -8,6 +8,17 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// What a transaction keeps for sure: this much, and [`STORE_FACTOR`] times what was sent.
+///
+/// Beyond that, what transformations made of a value is let go when its rules have looked at it, and made again
+/// when another one does: nothing is missed.
+pub const STORE_BYTES_MIN: usize = 1024 * 1024;
+pub const STORE_FACTOR: usize = 4;
+
+/// What a transaction holds at any time: [`STORE_BYTES_MIN`], and so many times what was sent. It takes some fifty
+/// different things that transformations make of one value of all the body. [`crate::Limit::Work`] tells of it.
+pub const STORE_FACTOR_MAX: usize = 64;
+
 /// The place of a collection without cells.
 const NOWHERE: (usize, usize) = (usize::MAX, 0);
 
@@ -52,6 +63,20 @@ pub struct Store {
     known: Vec<Known>,
     /// Kept between uses.
     scratch: Vec<u8>,
+    /// What came from outside so far, in bytes.
+    sent: usize,
+    /// What transformations read and wrote so far, in bytes.
+    worked: u64,
+    /// Cells for which something was made since the last [`Mark`].
+    journal: Vec<usize>,
+    /// Something did not fit.
+    is_full: bool,
+}
+
+/// Where the store was before something was made that need not stay.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    text: usize,
 }
 
 /// What a transformation makes of a text, and what bytes that has. `None`: it changes nothing.
@@ -111,14 +136,58 @@ impl Store {
         cells.iter().filter(|cell| collections.contains(&cell.collection))
     }
 
+    /// So much more came from outside: there is room for it, and for what is made of it.
+    pub fn allow(&mut self, bytes: usize) {
+        self.sent = self.sent.saturating_add(bytes);
+    }
+
+    /// What is held now, in bytes.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether something did not fit: it is empty where it should be.
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Bytes that transformations read and wrote.
+    pub fn worked(&self) -> u64 {
+        self.worked
+    }
+
+    /// Where the store is, to go back to with [`release`](Self::release).
+    pub fn mark(&mut self) -> Mark {
+        self.journal.clear();
+        Mark { text: self.text.len() }
+    }
+
+    /// Lets go of what was made since, if the store holds more than it keeps for sure. Spans of that are gone.
+    pub fn release(&mut self, mark: Mark) {
+        let kept = self.sent.saturating_mul(STORE_FACTOR).saturating_add(STORE_BYTES_MIN);
+        if self.text.len() <= kept {
+            return;
+        }
+        for index in std::mem::take(&mut self.journal) {
+            if let Some(cell) = self.cells.get_mut(index) {
+                cell.made.retain(|made| made.text.to as usize <= mark.text);
+            }
+        }
+        self.text.truncate(mark.text);
+    }
+
     pub fn keep(&mut self, part: &[u8]) -> Span {
         let from = self.text.len();
-        self.text.extend_from_slice(part);
-        match (u32::try_from(from), u32::try_from(self.text.len())) {
-            (Ok(from), Ok(to)) => Span { from, to },
-            // Bodies have limits far below 4 GiB; beyond it nothing is kept.
+        let most = self.sent.saturating_mul(STORE_FACTOR_MAX).saturating_add(STORE_BYTES_MIN);
+        let to = from.saturating_add(part.len());
+        match (u32::try_from(from), u32::try_from(to)) {
+            (Ok(from), Ok(to)) if to as usize <= most => {
+                self.text.extend_from_slice(part);
+                Span { from, to }
+            }
             _ => {
-                self.text.truncate(from);
+                self.is_full = true;
                 Span::default()
             }
         }
@@ -181,6 +250,7 @@ impl Store {
         if let Some(cell) = self.cells.get_mut(index) {
             cell.made = made;
         }
+        self.journal.push(index);
     }
 
     fn walk(
@@ -247,6 +317,8 @@ impl Store {
         let mut scratch = std::mem::take(&mut self.scratch);
         let page = |point| self.unicode_map.as_ref()?.get(&u32::from(point)).copied();
         let changed = transformation.apply_mapped(self.text(text), &mut scratch, &page);
+        let read = u64::from(text.to.saturating_sub(text.from));
+        self.worked += read + if changed { scratch.len() as u64 } else { 0 };
         let span = changed.then(|| self.keep(&scratch));
         self.scratch = scratch;
         span

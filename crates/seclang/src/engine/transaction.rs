@@ -234,6 +234,7 @@ impl Transaction {
             audit: false,
             work: 0,
         };
+        transaction.store.allow(head_bytes + head.target.len());
         transaction.take_head(head);
         transaction
     }
@@ -268,6 +269,7 @@ impl Transaction {
     /// Phase 3.
     pub fn response_headers(&mut self, head: &ResponseHead<'_>) -> Option<&Interruption> {
         let plan = Arc::clone(&self.engine);
+        self.store.allow(head.headers.iter().map(|(name, value)| name.len() + value.len()).sum());
         self.facts.status = head.status;
         self.facts.response_protocol = self.store.keep(head.protocol);
         if head.headers.len() > HEADERS_MAX {
@@ -315,6 +317,7 @@ impl Transaction {
                 self.facts.outbound_error = true;
                 self.reached(Limit::ResponseBody);
             }
+            self.store.allow(part.len());
             self.facts.response_bytes = body.len() as u64;
             let engine = Arc::clone(&self.engine);
             self.store.add(Collection::ResponseBody, b"", part, &engine.plan);
@@ -524,6 +527,7 @@ impl Transaction {
             self.facts.inbound_error = true;
             self.reached(Limit::RequestBody);
         }
+        self.store.allow(part.len());
         self.facts.body_bytes = whole.len() as u64;
         let processor = self.control.request_processor.or(match self.facts.body_type {
             BodyType::UrlEncoded => Some(BodyProcessor::UrlEncoded),

@@ -1,8 +1,8 @@
 //! `@verify…`: a pattern finds candidates, arithmetic decides.
 
-use super::{Captures, Pattern};
+use super::{Captures, Effort, Pattern};
 
-/// Candidates of one value that are looked at.
+/// Candidates of one value that are looked at. Where there are more, [`Effort::gave_up`] says so.
 pub const CANDIDATES_MAX: usize = 1024;
 
 /// Whether a match of `pattern` passes `check`. It is caught.
@@ -14,13 +14,18 @@ pub fn find(
     value: &[u8],
     check: impl Fn(&[u8]) -> bool,
     captures: Option<&mut Captures>,
+    effort: &mut Effort,
 ) -> bool {
     let Some(regex) = pattern.regex() else {
+        effort.gave_up = true;
         return false;
     };
     let mut from = 0;
     for _ in 0..CANDIDATES_MAX {
-        let Some(found) = regex.find_at(value, from) else {
+        let found = regex.find_at(value, from);
+        let end = found.map_or(value.len(), |found| found.end());
+        effort.bytes += end.saturating_sub(from) as u64;
+        let Some(found) = found else {
             return false;
         };
         if check(found.as_bytes()) {
@@ -34,6 +39,7 @@ pub fn find(
             return false;
         }
     }
+    effort.gave_up = true;
     false
 }
 

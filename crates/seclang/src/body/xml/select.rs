@@ -5,8 +5,11 @@ use crate::bag::Bag;
 use crate::body::xpath::XPATH_STEPS_MAX;
 use crate::variable::{XmlPart, XmlPath, XmlStep};
 
-/// What one path selects at most, in bytes: elements inside each other repeat their text.
-pub const XML_SELECTED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What one path selects at most, so many times what the document holds: elements inside each other repeat their text.
+pub const XML_SELECTED_FACTOR: usize = 4;
+
+/// And this much of any document.
+pub const XML_SELECTED_BYTES_MIN: usize = 64 * 1024;
 
 /// How far into the path an element is: bit n says that the first n steps end at it.
 type Reached = u64;
@@ -21,11 +24,13 @@ impl Xml {
     /// Adds what `path` selects to `out`, in document order, named as the element or attribute.
     ///
     /// An element's value is all text inside it. `false` if there was more than [`XML_VALUES_MAX`] or
-    /// [`XML_SELECTED_BYTES_MAX`].
+    /// [`XML_SELECTED_FACTOR`] allows.
     pub fn select(&self, path: &XmlPath, out: &mut Bag) -> bool {
         let (start, first) = (out.bytes(), out.len());
+        let holds = self.text.len() + self.names.len();
+        let most = holds.saturating_mul(XML_SELECTED_FACTOR).max(XML_SELECTED_BYTES_MIN);
         let mut add = |name: &str, value: &str| {
-            let fits = out.bytes() - start + name.len() + value.len() <= XML_SELECTED_BYTES_MAX
+            let fits = out.bytes() - start + name.len() + value.len() <= most
                 && out.len() - first < XML_VALUES_MAX;
             if fits {
                 out.push(name.as_bytes(), value.as_bytes());

@@ -1,8 +1,10 @@
 //! Every limit is told when it is reached, and not before; what is asked grows with what was sent.
 
 use super::{Asked, CONNECTION, NOTHING, engine, ids, run};
+use crate::body::json::JSON_OUTPUT_FACTOR;
 use crate::body::multipart::{PART_HEADERS_MAX, PARTS_MAX};
 use crate::body::xml::{XML_DEPTH_MAX, XML_VALUES_MAX};
+use crate::engine::store::STORE_BYTES_MIN;
 use crate::engine::{EXPANDED_BYTES_MAX, HEADERS_MAX, NoMemory, VARS_MAX};
 use crate::input::RequestHead;
 use crate::request::COOKIES_MAX;
@@ -125,7 +127,7 @@ fn work_grows_with_what_was_sent() {
         let mut transaction = engine.begin(&CONNECTION, &head, Arc::new(NoMemory));
         transaction.request_headers();
         transaction.request_body(body.as_bytes(), true);
-        transaction.work
+        transaction.work + transaction.store.worked()
     };
     let form: (&[u8], &[u8]) = (b"Content-Type", b"application/x-www-form-urlencoded");
     let json: (&[u8], &[u8]) = (b"Content-Type", b"application/json");
@@ -150,4 +152,90 @@ fn a_value_full_of_literals_misses_no_rule() {
     let form: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"application/x-www-form-urlencoded")];
     let asked = Asked { headers: &form, body: body.as_bytes(), ..NOTHING };
     assert_eq!(ids(&run(rules, &asked).1), [1, 2, 3]);
+}
+
+/// One long name over small values: what transformations make of it is let go, and no rule misses anything.
+#[test]
+fn what_is_held_grows_with_what_was_sent() {
+    let chains = [
+        "urlDecodeUni",
+        "htmlEntityDecode",
+        "jsDecode",
+        "cssDecode",
+        "lowercase",
+        "replaceComments",
+        "removeWhitespace",
+        "compressWhitespace",
+        "normalizePath",
+        "urlDecodeUni,t:lowercase",
+        "urlDecodeUni,t:jsDecode,t:removeWhitespace",
+        "htmlEntityDecode,t:jsDecode,t:lowercase",
+    ];
+    let mut rules = format!("{READ}JSON\"\n");
+    for (number, chain) in chains.iter().enumerate() {
+        for (operator, id) in [("@rx never", 100), ("@contains never", 200)] {
+            let id = id + number;
+            rules +=
+                &format!("SecRule ARGS_NAMES \"{operator}\" \"id:{id},phase:2,pass,t:{chain}\"\n");
+        }
+    }
+    rules += "SecRule ARGS_NAMES \"@rx last$\" \"id:1,phase:2,pass,t:lowercase\"\n\
+        SecRule ARGS \"@rx ^attack$\" \"id:2,phase:2,pass,t:urlDecodeUni,t:lowercase\"\n\
+        SecRule ARGS_NAMES \"@contains a</**/b\" \"id:3,phase:2,pass,t:urlDecodeUni,t:jsDecode,\
+        t:htmlEntityDecode,t:removeWhitespace\"";
+    let name = r"%41 &lt; /./ /**/ \\x41 A &#97;&lt; / **/ B a&lt;/**/b ".repeat(1_000);
+    let values = |count: usize| {
+        let all: String = (0..count).map(|number| format!("\"{number}\":0,")).collect();
+        format!("{{\"{name}\":{{{all}\"x\":0}},\"LAST\":\"%41TTACK\"}}")
+    };
+    let body = values(5);
+    let asked = Asked { body: body.as_bytes(), ..NOTHING };
+    let verdict = run(&rules, &asked).1;
+    assert_eq!((ids(&verdict), &verdict.limits[..]), (vec![1, 2, 3], &[][..]));
+
+    let engine = engine(&rules);
+    let head = RequestHead { method: b"POST", target: b"/", protocol: b"HTTP/1.1", headers: &[] };
+    let mut transaction = engine.begin(&CONNECTION, &head, Arc::new(NoMemory));
+    transaction.request_headers();
+    transaction.request_body(body.as_bytes(), true);
+    let most = STORE_BYTES_MIN + JSON_OUTPUT_FACTOR * body.len();
+    assert!(transaction.store.held() <= most, "{} of {most}", transaction.store.held());
+    let read = 5 * body.len() as u64 * chains.len() as u64;
+    assert!(transaction.store.worked() > read, "{} of {read}", transaction.store.worked());
+
+    // And under more values it is told, not repeated.
+    assert_eq!(limits(&rules, &[], &values(64)), [Limit::Arguments]);
+}
+
+#[test]
+fn what_transformations_blow_up_is_told() {
+    let rules = |times: usize| {
+        format!("SecRule ARGS x \"id:1,phase:2,pass{}\"", ",t:hexEncode".repeat(times))
+    };
+    let form: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"application/x-www-form-urlencoded")];
+    let body = format!("a={}", "b".repeat(1_000));
+    assert_eq!(limits(&rules(3), &form, &body), []);
+    assert_eq!(limits(&rules(14), &form, &body), [Limit::Work]);
+}
+
+/// What gives up says so: that nothing was found says nothing.
+#[test]
+fn tests_that_give_up() {
+    let form: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"application/x-www-form-urlencoded")];
+    let rules = r#"SecRule ARGS "@verifyCC \b\d{16}\b" "id:1,phase:2,pass""#;
+    for (count, matched, told) in [(1_023, &[1][..], &[][..]), (1_024, &[], &[Limit::Work])] {
+        let body = format!("a={}4012888888881881", "4012888888881882+".repeat(count));
+        let asked = Asked { headers: &form, body: body.as_bytes(), ..NOTHING };
+        let verdict = run(rules, &asked).1;
+        assert_eq!((&ids(&verdict)[..], &verdict.limits[..]), (matched, told), "{count}");
+    }
+    // A pattern that came from outside and is none.
+    let rules = r#"SecRule ARGS:a "@rx ^%{ARGS.b}$" "id:1,phase:2,pass""#;
+    assert_eq!(limits(rules, &form, "a=x&b=x"), []);
+    assert_eq!(limits(rules, &form, "a=x&b=("), [Limit::Work]);
+    // Text to compare with that was cut off.
+    let rules = r#"SecRule ARGS:a "@within %{ARGS.b}" "id:1,phase:2,pass""#;
+    let long = |count: usize| format!("a=x&b={}x", "y".repeat(count));
+    assert_eq!(limits(rules, &form, &long(EXPANDED_BYTES_MAX - 2)), []);
+    assert_eq!(limits(rules, &form, &long(EXPANDED_BYTES_MAX)), [Limit::Variables]);
 }
