@@ -35,12 +35,17 @@ fn attack(from: &str) -> Vec<u8> {
     post(from, "application/x-www-form-urlencoded", body.len(), &body)
 }
 
-/// Uploads that stop after `sent` bytes of many.
-async fn stopped_uploads(addr: SocketAddr, count: usize, sent: usize) -> Vec<TcpStream> {
+/// Uploads that stop after `sent` bytes of `length`.
+async fn stopped_uploads(
+    addr: SocketAddr,
+    count: usize,
+    length: usize,
+    sent: usize,
+) -> Vec<TcpStream> {
     let mut sockets = Vec::new();
     for _ in 0..count {
         let mut socket = TcpStream::connect(addr).await.unwrap();
-        let request = post("192.0.2.1", "text/plain", 131_072, &"x".repeat(sent));
+        let request = post("192.0.2.1", "text/plain", length, &"x".repeat(sent));
         socket.write_all(&request).await.unwrap();
         sockets.push(socket);
     }
@@ -51,9 +56,9 @@ async fn stopped_uploads(addr: SocketAddr, count: usize, sent: usize) -> Vec<Tcp
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_was_announced_and_not_sent_takes_no_room() {
     let (upstream, _naive) = Naive::start().await;
-    let limits = ", waf_bytes_max: 200000, waf_wait_ms: 20000";
+    let limits = ", waf_bytes_max: 131172, waf_wait_ms: 20000";
     let gateway = gateway(upstream, ", stage: enforce", limits, "trusted_proxies: [127.0.0.1/32]");
-    let _idle = stopped_uploads(gateway.addr, 16, 0).await;
+    let _idle = stopped_uploads(gateway.addr, 16, 131_072, 0).await;
     for from in ["192.0.2.1", "192.0.2.2"] {
         let answer = send(gateway.addr, &attack(from)).await;
         assert_eq!(
@@ -69,7 +74,7 @@ async fn one_client_does_not_switch_the_rules_off_for_others() {
     let (upstream, _naive) = Naive::start().await;
     let limits = ", waf_bytes_max: 80000, waf_wait_ms: 20000";
     let gateway = gateway(upstream, ", stage: enforce", limits, "trusted_proxies: [127.0.0.1/32]");
-    let _idle = stopped_uploads(gateway.addr, 20, 8_000).await;
+    let _idle = stopped_uploads(gateway.addr, 20, 10_000, 9_990).await;
     let answer = send(gateway.addr, &attack("192.0.2.2")).await;
     assert_eq!((status(&answer), problem_code(&answer).as_str()), (403, "waf-blocked"));
 }
