@@ -32,8 +32,8 @@ pub struct Limits {
     pub login_body_bytes_max: usize,
     /// Bytes of bodies held for inspection by rules at a time, of all sites and workers.
     pub waf_bytes_max: usize,
-    /// For the beginning of a body that rules look at, from its head: a body that is longer in coming, or a
-    /// conversation, goes on with what was seen of it, or is refused where nothing passes uninspected.
+    /// For the beginning of a body that rules look at and nobody refuses for it, from its head: one that is
+    /// longer in coming, or a conversation, goes on with what was seen of it.
     pub waf_wait_ms: u64,
     /// Client connections at a time, per worker; more wait in the kernel's queue.
     pub connections_max: usize,

@@ -62,7 +62,9 @@ pub async fn request(
         }
         Passed::Unread(mut incoming) | Passed::Begun(_, mut incoming) => {
             let last = open.deadline(live.config.limits.total_ms);
-            let (body, end) = begun(live, open, &mut incoming, wanted, last).await;
+            // Where rules may block, whoever is slow waits for them, not they for the slow.
+            let hurries = !open.inspection.as_ref().is_some_and(Inspection::is_enforced);
+            let (body, end) = begun(live, open, &mut incoming, wanted, last, hurries).await;
             let ended = match end {
                 Ok(end) => missed(open, end, Gap::RequestSlow),
                 Err(broken) => {
@@ -121,8 +123,9 @@ pub async fn response(
             let stop = inspection.begin_stream(&parts.headers, max);
             return stop.map_or(Ok(None), |stop| Err(Unanswered::Blocked(stop)));
         }
+        let hurries = !inspection.is_closed();
         let last = open.deadline(live.config.limits.total_ms);
-        let (packed, end) = begun(live, open, incoming, wanted, last).await;
+        let (packed, end) = begun(live, open, incoming, wanted, last, hurries).await;
         ended = match end {
             Ok(end) => missed(open, end, Gap::ResponseSlow),
             Err(Broken::Late) => return Err(Unanswered::Timeout),
@@ -255,16 +258,17 @@ enum Broken {
 }
 
 /// Reads a body until more than `wanted` is there, it ends, or it has taken too long or too much room. Room is
-/// taken for what has come, not for what may.
+/// taken for what has come, not for what may. `hurries`: what is not there soon is gone on without.
 async fn begun(
     live: &Live,
     open: &mut OpenExchange,
     incoming: &mut Incoming,
     wanted: usize,
     last: Option<Instant>,
+    hurries: bool,
 ) -> (Bytes, Result<End, Broken>) {
     let limits = &live.config.limits;
-    let enough = Instant::now() + Duration::from_millis(limits.waf_wait_ms);
+    let enough = hurries.then(|| Instant::now() + Duration::from_millis(limits.waf_wait_ms));
     let before = open.inspection.as_ref().map_or(0, Inspection::room_bytes);
     let mut body = Gathered::default();
     let end = loop {
@@ -276,8 +280,9 @@ async fn begun(
         }
         let stalled = Instant::now() + Duration::from_millis(limits.stall_ms);
         let stalled = last.map_or(stalled, |last| stalled.min(last));
-        match tokio::time::timeout_at(stalled.min(enough), incoming.frame()).await {
-            Err(_) if enough <= stalled => break Ok(End::Slow),
+        let soon = enough.filter(|enough| *enough <= stalled);
+        match tokio::time::timeout_at(soon.unwrap_or(stalled), incoming.frame()).await {
+            Err(_) if soon.is_some() => break Ok(End::Slow),
             Err(_) => break Err(Broken::Late),
             Ok(None) => break Ok(End::Whole),
             Ok(Some(Err(error))) => break Err(Broken::Off(error)),

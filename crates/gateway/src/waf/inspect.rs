@@ -46,7 +46,8 @@ pub enum Gap {
     RequestBody,
     /// The response body is.
     ResponseBody,
-    /// The beginning of the request body was not there in time (`limits.waf_wait_ms`).
+    /// The beginning of the request body was not there in time (`limits.waf_wait_ms`); where rules may block,
+    /// they wait for it.
     RequestSlow,
     /// That of the response body was not.
     ResponseSlow,
@@ -74,10 +75,12 @@ impl Gap {
     pub fn status(self) -> StatusCode {
         match self {
             Gap::RequestBody => StatusCode::PAYLOAD_TOO_LARGE,
-            Gap::RequestSlow => StatusCode::REQUEST_TIMEOUT,
-            Gap::ResponseSlow => StatusCode::GATEWAY_TIMEOUT,
             Gap::Memory => StatusCode::SERVICE_UNAVAILABLE,
-            Gap::ResponseBody | Gap::Encoding | Gap::Work => StatusCode::FORBIDDEN,
+            Gap::ResponseBody
+            | Gap::RequestSlow
+            | Gap::ResponseSlow
+            | Gap::Encoding
+            | Gap::Work => StatusCode::FORBIDDEN,
         }
     }
 }
@@ -206,6 +209,16 @@ impl Inspection {
             });
         };
         self.each(common, body, ended, act).await
+    }
+
+    /// Whether any rule set may block this exchange.
+    pub fn is_enforced(&self) -> bool {
+        self.runs.iter().any(|run| run.enforced)
+    }
+
+    /// Whether any of them lets nothing pass uninspected.
+    pub fn is_closed(&self) -> bool {
+        self.runs.iter().any(Run::is_closed)
     }
 
     /// Room taken so far, for both bodies.
