@@ -16,7 +16,7 @@ pub use disk::Disk;
 pub use header::written;
 pub use outcome::{SetOutcome, limit_code};
 pub use record::{Body, Record, Response, Unseen};
-pub use rules::{BASE, BASE_TEXT, Rules, Said, diagnostic, roots};
+pub use rules::{BASE, BASE_TEXT, Rules, Said};
 pub use run::{
     BODY_BYTES_MAX, Inspector, Scores, Settings, put, scores, settings, told, uninspected,
 };

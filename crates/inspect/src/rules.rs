@@ -10,6 +10,9 @@ pub const BASE: &str = "plura:base.conf";
 /// What turns bodies on and picks their parser: before every rule set that wants it.
 pub const BASE_TEXT: &str = include_str!("base.conf");
 
+/// Notices of one rule set that are logged.
+const NOTICES_TOLD_MAX: usize = 20;
+
 /// A rule set, loaded. Never changes.
 #[derive(Debug)]
 pub struct Rules {
@@ -54,6 +57,45 @@ impl Rules {
         Ok(Rules::of(name, seclang::load(files, &roots)?))
     }
 
+    /// As configurations name them: `wanted` with its patterns, `at` the place of the rule set there. What has
+    /// no effect goes to the log.
+    ///
+    /// # Errors
+    /// Each file that is missing or cannot be loaded, with its place.
+    pub fn open(
+        name: &str,
+        files: &dyn Files,
+        wanted: &[String],
+        base: bool,
+        at: &str,
+    ) -> Result<Rules, Vec<schema::Diagnostic>> {
+        let roots = roots(files, wanted, at)?;
+        let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
+        let set = Rules::load(name, files, &roots, base).map_err(|found| {
+            let told = found.iter().map(|fault| diagnostic("rule-invalid", name, fault));
+            told.collect::<Vec<_>>()
+        })?;
+        for notice in set.notices.iter().take(NOTICES_TOLD_MAX) {
+            let hint = notice.hint.as_deref().unwrap_or_default();
+            tracing::warn!(code = notice.code, place = notice.place, hint, "{}", notice.message);
+        }
+        let more = set.notices.len().saturating_sub(NOTICES_TOLD_MAX);
+        if more > 0 {
+            tracing::warn!(
+                name,
+                more,
+                "`plura rules check` lists the other notices of this rule set"
+            );
+        }
+        tracing::info!(
+            rules = set.engine.rules().len(),
+            version = set.version,
+            name,
+            "rule set loaded"
+        );
+        Ok(set)
+    }
+
     pub fn of(name: &str, set: RuleSet) -> Rules {
         let version = set.signatures.join(" ");
         let said = set.rules().map(|rule| (rule.id, Said::of(rule))).collect();
@@ -79,7 +121,7 @@ impl Rules {
 ///
 /// # Errors
 /// Each that names none.
-pub fn roots(
+fn roots(
     files: &dyn Files,
     wanted: &[String],
     at: &str,
@@ -99,7 +141,7 @@ pub fn roots(
 }
 
 /// What is wrong with a rule set, as configurations tell it: file, line and directive.
-pub fn diagnostic(code: &str, name: &str, fault: &Diagnostic) -> schema::Diagnostic {
+fn diagnostic(code: &str, name: &str, fault: &Diagnostic) -> schema::Diagnostic {
     let message = format!("rule set `{name}`: `{}`: {}", fault.subject, fault.problem);
     let ours = schema::Diagnostic::new(code, fault.place.to_string(), message);
     match &fault.hint {

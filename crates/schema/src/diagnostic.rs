@@ -44,3 +44,37 @@ impl fmt::Display for Diagnostic {
         }
     }
 }
+
+/// The name that is at most a third of its letters away (Levenshtein), the closest one: for
+/// "did you mean".
+pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// Longer words are not compared: nobody mistypes those.
+    const WORD_BYTES_MAX: usize = 64;
+    if word.len() > WORD_BYTES_MAX {
+        return None;
+    }
+    names
+        .into_iter()
+        .filter(|name| name.len() <= WORD_BYTES_MAX)
+        .map(|name| (distance(word, name), name))
+        .filter(|(steps, name)| *steps * 3 <= name.chars().count().max(3))
+        .min()
+        .map(|(_, name)| name)
+}
+
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let diagonal = row.get(j).copied().unwrap_or(usize::MAX - 1);
+            let above = row.get(j + 1).copied().unwrap_or(usize::MAX - 1);
+            let left = next.last().copied().unwrap_or(usize::MAX - 1);
+            let change = if a == *b { diagonal } else { diagonal + 1 };
+            next.push(change.min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -23,7 +23,7 @@ pub use action::{
     Action, ActionChange, ActionState, Actor, Approval, BlastRadius, Reconsider, Restriction,
     Restrictions, Rung, UnknownRung,
 };
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, nearest};
 pub use digest::{Digest, event_id, id_from_seed, sha256};
 pub use entity::{Entity, EntityKind, UnknownEntity};
 pub use event::{

@@ -1,7 +1,7 @@
 //! Conditions: text to a tree over search identifiers.
 
 use crate::limits::{CONDITION_BYTES_MAX, CONDITION_DEPTH_MAX};
-use crate::yaml::nearest;
+use schema::nearest;
 use std::collections::BTreeSet;
 
 /// What a condition says, `1 of` and `all of` not yet resolved.

@@ -7,10 +7,10 @@ use crate::correlation::rule::{Correlation, read_correlation};
 use crate::rule::{
     Block, Filter, Level, LogSource, Meta, Related, Relation, Rule, Status, Targets,
 };
-use crate::yaml::{At, Key, Node, Value, nearest};
+use crate::yaml::{At, Key, Node, Value};
 use detection::read_block;
 pub(crate) use detection::read_conditions;
-use schema::Diagnostic;
+use schema::{Diagnostic, nearest};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Document {

@@ -3,7 +3,7 @@
 use crate::condition::Wrong;
 use crate::limits::MODIFIERS_MAX;
 use crate::rule::words;
-use crate::yaml::nearest;
+use schema::nearest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -300,7 +300,7 @@ fn read_step(node: Node, notes: &mut Notes<'_>) -> Option<Step> {
             Change::Add { detection, negated }
         }
         other => {
-            let hint = match crate::yaml::nearest(other, TYPES.iter().copied()) {
+            let hint = match schema::nearest(other, TYPES.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("use one of {}", TYPES.join(", ")),
             };

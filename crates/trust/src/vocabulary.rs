@@ -1,9 +1,8 @@
 //! The signals a policy knows: their names, kinds and which value is worse than which.
 
 use crate::expr::{Facts, Truth};
-use crate::yaml::nearest;
 use crate::{Reading, Readings, Value};
-use schema::Diagnostic;
+use schema::{Diagnostic, nearest};
 
 /// Signals of a policy: a bit each in one 128-bit word.
 pub const SIGNALS_MAX: usize = 128;
@@ -198,8 +197,7 @@ impl Vocabulary {
         let shown: String = name.chars().take(64).collect();
         let place = format!("$.signals.{shown}");
         let Some(slot) = self.slot(name) else {
-            let known: Vec<&str> = self.names().collect();
-            let hint = match nearest(&shown, &known) {
+            let hint = match nearest(&shown, self.names()) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => "`plura trust signals` lists those this policy knows".to_owned(),
             };

@@ -1,6 +1,6 @@
 //! YAML in; values, or diagnostics with file, line, column and a hint, out.
 
-use schema::Diagnostic;
+use schema::{Diagnostic, nearest};
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, Location, Options};
 
@@ -39,7 +39,7 @@ fn diagnose(file: &str, error: &Error) -> Diagnostic {
     match error {
         Error::SerdeUnknownField { field, expected, .. } => {
             Diagnostic::new("unknown-field", at, format!("unknown field `{field}`")).hint(
-                match nearest(field, expected) {
+                match nearest(field, expected.iter().copied()) {
                     Some(name) => format!("did you mean `{name}`?"),
                     None => format!("use one of {}", one_of(expected)),
                 },
@@ -47,7 +47,7 @@ fn diagnose(file: &str, error: &Error) -> Diagnostic {
         }
         Error::SerdeUnknownVariant { variant, expected, .. } => {
             Diagnostic::new("unknown-value", at, format!("`{variant}` is not known here")).hint(
-                match nearest(variant, expected) {
+                match nearest(variant, expected.iter().copied()) {
                     Some(name) => format!("did you mean `{name}`?"),
                     None => format!("use one of {}", one_of(expected)),
                 },
@@ -75,31 +75,4 @@ fn diagnose(file: &str, error: &Error) -> Diagnostic {
                 .hint("check indentation, quotes and colons at this place")
         }
     }
-}
-
-/// The name that is at most a third of its letters away (Levenshtein), the closest one.
-pub(crate) fn nearest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
-    names
-        .iter()
-        .map(|name| (distance(word, name), *name))
-        .filter(|(steps, name)| *steps * 3 <= name.chars().count().max(3))
-        .min()
-        .map(|(_, name)| name)
-}
-
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, b) in to.iter().enumerate() {
-            let diagonal = row.get(j).copied().unwrap_or(usize::MAX - 1);
-            let above = row.get(j + 1).copied().unwrap_or(usize::MAX - 1);
-            let left = next.last().copied().unwrap_or(usize::MAX - 1);
-            let change = if a == *b { diagonal } else { diagonal + 1 };
-            next.push(change.min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }

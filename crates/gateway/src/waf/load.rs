@@ -9,9 +9,6 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Notices of one rule set that are logged.
-const NOTICES_TOLD_MAX: usize = 20;
-
 /// A rule set as the configuration has it. Never changes; a reload makes another.
 #[derive(Debug)]
 pub struct Rules {
@@ -39,26 +36,7 @@ impl Rules {
     fn load(name: &str, config: &RuleSetConfig) -> Result<Rules, Vec<Diagnostic>> {
         let folder = Folder::default();
         let at = format!("gateway.yaml: rule_sets.{name}");
-        let roots = inspect::roots(&folder, &config.files, &at)?;
-        let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
-        let set = inspect::Rules::load(name, &folder, &roots, config.base).map_err(|found| {
-            let told = found.iter().map(|fault| inspect::diagnostic("rule-invalid", name, fault));
-            told.collect::<Vec<_>>()
-        })?;
-        for notice in set.notices.iter().take(NOTICES_TOLD_MAX) {
-            let hint = notice.hint.as_deref().unwrap_or_default();
-            tracing::warn!(code = notice.code, place = notice.place, hint, "{}", notice.message);
-        }
-        if let Some(more) = set.notices.len().checked_sub(NOTICES_TOLD_MAX).filter(|more| *more > 0)
-        {
-            tracing::warn!(
-                name,
-                more,
-                "`plura rules check` lists the other notices of this rule set"
-            );
-        }
-        let (rules, version) = (set.engine.rules().len(), set.version.as_str());
-        tracing::info!(rules, version, name, "rule set loaded");
+        let set = inspect::Rules::open(name, &folder, &config.files, config.base, &at)?;
         let read = folder.read.into_inner();
         Ok(Rules { set: Arc::new(set), config: config.clone(), read })
     }

@@ -1,7 +1,7 @@
 //! Text with `{{name}}` in it.
 
 use super::facts::{Facts, NAMES};
-use crate::yaml::nearest;
+use schema::nearest;
 
 /// Bytes of a template.
 pub(crate) const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
@@ -44,7 +44,7 @@ impl Template {
             };
             let name = name.trim();
             let Some(known) = NAMES.iter().find(|known| **known == name) else {
-                let hint = match nearest(name, NAMES) {
+                let hint = match nearest(name, NAMES.iter().copied()) {
                     Some(close) => format!("did you mean `{{{{{close}}}}}`?"),
                     None => format!("use one of {}", NAMES.join(", ")),
                 };

@@ -121,7 +121,8 @@ impl Inspection {
         let mut faults = config.faults();
         let mut loaded = BTreeMap::new();
         for (name, set) in &config.rule_sets {
-            match load(name, set) {
+            let at = format!("server.yaml: waf.rule_sets.{name}");
+            match Rules::open(name, &Disk::default(), &set.files, set.base, &at) {
                 Ok(rules) => drop(loaded.insert(name.as_str(), Arc::new(rules))),
                 Err(mut found) => faults.append(&mut found),
             }
@@ -247,25 +248,6 @@ enum Answer {
     Quiet,
     Told(Value),
     NoTime,
-}
-
-fn load(name: &str, set: &RuleSetConfig) -> Result<Rules, Vec<Diagnostic>> {
-    let disk = Disk::default();
-    let roots = inspect::roots(&disk, &set.files, &format!("server.yaml: waf.rule_sets.{name}"))?;
-    let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
-    let rules = Rules::load(name, &disk, &roots, set.base).map_err(|faults| {
-        faults
-            .iter()
-            .map(|fault| inspect::diagnostic("rule-invalid", name, fault))
-            .collect::<Vec<_>>()
-    })?;
-    tracing::info!(
-        rules = rules.engine.rules().len(),
-        version = rules.version,
-        name,
-        "rule set loaded"
-    );
-    Ok(rules)
 }
 
 impl WafConfig {

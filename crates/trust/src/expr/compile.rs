@@ -3,7 +3,7 @@
 use super::syntax::{At, Literal, Relation, Tree, Wrong, parse};
 use super::{Condition, Order};
 use crate::vocabulary::{Kind, Vocabulary};
-use crate::yaml::nearest;
+use schema::nearest;
 
 /// What a condition may name.
 pub(crate) struct Scope<'a> {
@@ -90,7 +90,7 @@ impl Scope<'_> {
         Err(Wrong::new(
             at,
             format!("`{name}` is neither a signal nor a derived fact known here"),
-            match nearest(name, &known) {
+            match nearest(name, known) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => "list it under `signals`, or derive it under `derived`".to_owned(),
             },
@@ -245,7 +245,7 @@ fn unknown_value(value: &str, known: &[String], at: At) -> Wrong {
     Wrong::new(
         at,
         format!("`{value}` is not one of its values"),
-        match nearest(value, &names) {
+        match nearest(value, names.iter().copied()) {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("use one of {}", names.join(", ")),
         },

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::expr::{self, Condition, Scope};
 use crate::vocabulary::{Kind, SIGNALS_MAX, Signal, VALUES_MAX, Vocabulary};
-use crate::yaml::{self, nearest};
+use crate::yaml;
 use raw::{RawFile, Spot};
-use schema::Diagnostic;
+use schema::{Diagnostic, nearest};
 use serde_saphyr::{Location, Spanned};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -289,8 +289,8 @@ impl Reader<'_> {
                 match values.iter().position(|known| *known == value.0) {
                     Some(place) => places.push(place),
                     None => {
-                        let known: Vec<&str> = values.iter().map(String::as_str).collect();
-                        let hint = nearest(&value.0, &known).map_or_else(
+                        let known = values.iter().map(String::as_str);
+                        let hint = nearest(&value.0, known).map_or_else(
                             || format!("use {}", kind.example()),
                             |name| format!("did you mean `{name}`?"),
                         );
@@ -381,8 +381,8 @@ impl Reader<'_> {
     }
 
     fn unknown_name(&mut self, what: &str, name: &Spot, names: &[String]) {
-        let known: Vec<&str> = names.iter().map(String::as_str).collect();
-        let hint = nearest(&name.value, &known).map_or_else(
+        let known = names.iter().map(String::as_str);
+        let hint = nearest(&name.value, known).map_or_else(
             || format!("list it as {what} first"),
             |name| format!("did you mean `{name}`?"),
         );
@@ -648,8 +648,8 @@ impl Reader<'_> {
         }
         for (code, text) in raw {
             if !codes.contains(&code) {
-                let known: Vec<&str> = codes.iter().map(String::as_str).collect();
-                let hint = nearest(&code, &known).map_or_else(
+                let known = codes.iter().map(String::as_str);
+                let hint = nearest(&code, known).map_or_else(
                     || "remove it".to_owned(),
                     |name| format!("did you mean `{name}`?"),
                 );
