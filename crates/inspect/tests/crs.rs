@@ -23,9 +23,7 @@ fn load() -> Option<Arc<Rules>> {
         return None;
     }
     let wanted = [setup.display().to_string(), root.join("rules/*.conf").display().to_string()];
-    let roots = inspect::roots(&Disk::default(), &wanted, "here").unwrap();
-    let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
-    let rules = Rules::load("crs", &Disk::default(), &roots, true);
+    let rules = Rules::open("crs", &Disk::default(), &wanted, true, "here");
     Some(Arc::new(rules.unwrap_or_else(|faults| panic!("{faults:?}"))))
 }
 
