@@ -124,6 +124,7 @@ impl<'a> Exchange<'a> {
             overrides: Overrides {
                 mode: Some(mode),
                 tx: names.map(|name| (name.to_owned(), level.clone())).to_vec(),
+                ..Overrides::default()
             },
             complete: flags & 0x20 == 0,
             request,
