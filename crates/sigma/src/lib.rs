@@ -8,6 +8,7 @@ mod compile;
 pub mod condition;
 pub mod correlation;
 mod document;
+mod engine;
 mod event;
 pub mod exam;
 pub mod limits;
@@ -20,7 +21,8 @@ mod text;
 mod yaml;
 
 pub use compile::{Check, Options, Variant};
-pub use event::{Event, Record, Scalar};
+pub use engine::{Engine, Runner};
+pub use event::{Cursor, Doc, Event, Json, Kind, Name, Reader, Record, Scalar};
 pub use modifier::{Anchor, MODIFIERS, Modifier, Order, RegexFlags, TimePart};
 pub use pipeline::{Pipeline, SHIPPED};
 pub use predicate::{Number, Predicate, Predicates, Test};

@@ -193,6 +193,12 @@ impl Predicates {
         self.list.get(id as usize).map(|(predicate, _)| predicate)
     }
 
+    /// Gives back what only new predicates need.
+    pub(crate) fn close(&mut self) {
+        self.known = HashMap::new();
+        self.list.shrink_to_fit();
+    }
+
     /// The number of a predicate, a new one if it is not there yet.
     pub(crate) fn intern(&mut self, predicate: Predicate) -> Result<u32, String> {
         if let Some(id) = self.known.get(&predicate) {
@@ -213,43 +219,52 @@ impl Predicates {
 
     /// Whether one value answers the test. Exists, null and field references are not about one value.
     pub(crate) fn fits(&self, id: u32, value: &Scalar<'_>) -> bool {
+        // Null is no text; everything else is what it is written as.
+        let Some(text) = value.text() else { return false };
+        let folds = self.list.get(id as usize).is_some_and(|(predicate, _)| predicate.test.folds());
+        let folded = if folds { fold(&text) } else { Cow::Borrowed(text.as_ref()) };
+        self.fits_text(id, value, &text, &folded)
+    }
+
+    /// As [`Predicates::fits`], with the value's text and its folded text at hand.
+    pub(crate) fn fits_text(&self, id: u32, value: &Scalar<'_>, text: &str, folded: &str) -> bool {
         let Some((predicate, regex)) = self.list.get(id as usize) else { return false };
+        let of = |cased: &bool| if *cased { text } else { folded };
         match &predicate.test {
-            Test::Equals { text, cased } => on_text(value, *cased, |value| value == text),
-            Test::StartsWith { text, cased } => {
-                on_text(value, *cased, |value| value.starts_with(text.as_str()))
+            Test::Equals { text, cased } => of(cased) == text,
+            Test::StartsWith { text, cased } => of(cased).starts_with(text.as_str()),
+            Test::EndsWith { text, cased } => of(cased).ends_with(text.as_str()),
+            Test::Contains { text, cased } => {
+                memmem::find(of(cased).as_bytes(), text.as_bytes()).is_some()
             }
-            Test::EndsWith { text, cased } => {
-                on_text(value, *cased, |value| value.ends_with(text.as_str()))
-            }
-            Test::Contains { text, cased } => on_text(value, *cased, |value| {
-                memmem::find(value.as_bytes(), text.as_bytes()).is_some()
-            }),
-            Test::Glob { pieces, cased } => on_text(value, *cased, |value| match regex {
-                Some(regex) => regex.is_match(value),
-                None => glob(pieces, value),
-            }),
-            Test::Regex { .. } => on_text(value, true, |value| {
-                regex.as_ref().is_some_and(|regex| regex.is_match(value))
-            }),
-            Test::Cidr(net) => on_text(value, true, |value| in_net(net, value)),
+            Test::Glob { pieces, cased } => match regex {
+                Some(regex) => regex.is_match(of(cased)),
+                None => glob(pieces, of(cased)),
+            },
+            Test::Regex { .. } => regex.as_ref().is_some_and(|regex| regex.is_match(text)),
+            Test::Cidr(net) => in_net(net, text),
             Test::Number { order, than } => Number::of(value)
                 .and_then(|number| number.compare(*than))
                 .is_some_and(|ordering| order.holds(ordering)),
-            Test::TimePart { part, order, than } => on_text(value, true, |value| {
-                time_part(*part, value).is_some_and(|number| order.holds(number.cmp(than)))
-            }),
+            Test::TimePart { part, order, than } => {
+                time_part(*part, text).is_some_and(|number| order.holds(number.cmp(than)))
+            }
             Test::Exists(_) | Test::Null | Test::Field { .. } => false,
         }
     }
 }
 
-/// Null is no text; everything else is what it is written as.
-fn on_text(value: &Scalar<'_>, cased: bool, test: impl FnOnce(&str) -> bool) -> bool {
-    let Some(text) = value.text() else { return false };
-    match cased {
-        true => test(&text),
-        false => test(&fold(&text)),
+impl Test {
+    /// Whether it is the folded text that is looked at.
+    pub(crate) fn folds(&self) -> bool {
+        match self {
+            Test::Equals { cased, .. }
+            | Test::StartsWith { cased, .. }
+            | Test::EndsWith { cased, .. }
+            | Test::Contains { cased, .. }
+            | Test::Glob { cased, .. } => !cased,
+            _ => false,
+        }
     }
 }
 
@@ -320,7 +335,7 @@ fn regex_of(pieces: &[Piece]) -> String {
 }
 
 /// `\w`, `\d`, `\s` and `\b` of ASCII, as PCRE has them: of all of Unicode they would also be large.
-fn ascii_classes(pattern: &str) -> String {
+pub(crate) fn ascii_classes(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {

@@ -102,6 +102,7 @@ impl RuleSet {
             set.add(rule, &filters, options);
         }
         set.resolve_correlations();
+        set.predicates.close();
         set
     }
 
@@ -201,11 +202,21 @@ impl RuleSet {
 
     /// One rule against one event.
     pub fn evaluate_rule(&self, rule: usize, event: &dyn Event) -> Option<Match> {
+        self.tell(rule, event, &mut |_| true)
+    }
+
+    /// As [`RuleSet::evaluate_rule`], where it may be known of a predicate that it does not hold.
+    pub(crate) fn tell(
+        &self,
+        rule: usize,
+        event: &dyn Event,
+        may: &mut dyn FnMut(u32) -> bool,
+    ) -> Option<Match> {
         let compiled = self.rules.get(rule)?;
         compiled.variants.iter().find_map(|variant| {
             let mut matched = Vec::new();
             let fires = variant.logsource.covers(event.logsource())
-                && self.check(&variant.check, event, &mut matched);
+                && self.check(&variant.check, event, may, &mut matched);
             fires.then(|| {
                 matched.truncate(MATCHED_MAX);
                 Match { rule, pipeline: variant.pipeline.clone(), matched }
@@ -213,18 +224,24 @@ impl RuleSet {
         })
     }
 
-    fn check(&self, check: &Check, event: &dyn Event, matched: &mut Vec<Matched>) -> bool {
+    fn check(
+        &self,
+        check: &Check,
+        event: &dyn Event,
+        may: &mut dyn FnMut(u32) -> bool,
+        matched: &mut Vec<Matched>,
+    ) -> bool {
         let before = matched.len();
         let holds = match check {
-            Check::All(parts) => parts.iter().all(|part| self.check(part, event, matched)),
-            Check::Any(parts) => parts.iter().any(|part| self.check(part, event, matched)),
+            Check::All(parts) => parts.iter().all(|part| self.check(part, event, may, matched)),
+            Check::Any(parts) => parts.iter().any(|part| self.check(part, event, may, matched)),
             Check::Not(part) => {
-                let holds = !self.check(part, event, matched);
+                let holds = !self.check(part, event, may, matched);
                 // What made the inner part hold or fail is not what is told.
                 matched.truncate(before);
                 holds
             }
-            Check::Is(id) => self.holds(*id, event, matched),
+            Check::Is(id) => may(*id) && self.holds(*id, event, matched),
         };
         if !holds {
             matched.truncate(before);

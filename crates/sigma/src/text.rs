@@ -13,10 +13,26 @@ pub fn fold(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         return Cow::Borrowed(text);
     }
-    if text.is_ascii() {
-        return Cow::Owned(text.to_ascii_lowercase());
+    let mut folded = String::with_capacity(text.len());
+    fold_into(text, &mut folded);
+    Cow::Owned(folded)
+}
+
+/// Adds the folded text to another.
+pub(crate) fn fold_into(text: &str, folded: &mut String) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let ascii = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
+        let (plain, other) = rest.split_at(ascii);
+        let from = folded.len();
+        folded.push_str(plain);
+        if let Some(added) = folded.get_mut(from..) {
+            added.make_ascii_lowercase();
+        }
+        let mut chars = other.chars();
+        folded.extend(chars.next().map(fold_char));
+        rest = chars.as_str();
     }
-    Cow::Owned(text.chars().map(fold_char).collect())
 }
 
 fn fold_char(c: char) -> char {
