@@ -1,4 +1,4 @@
-//! What fuzz targets share: OWASP CRS where it lies beside the project, and seeds.
+//! What fuzz targets share: corpora where they lie beside the project, and seeds.
 
 use seclang::exam::{EXAM_SETUP_FILE, exam_roots, exam_setup};
 use seclang::{Files, RuleSet, load};
@@ -7,9 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// `corpora/crs` of the shared folder, where there is one.
 pub fn crs() -> Option<PathBuf> {
+    shared("corpora/crs")
+}
+
+/// A folder of the shared one, where it is there.
+pub fn shared(path: &str) -> Option<PathBuf> {
     let shared = std::env::var("PLURA_SHARED")
         .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared").to_owned());
-    let folder = PathBuf::from(shared).join("corpora/crs");
+    let folder = PathBuf::from(shared).join(path);
     folder.exists().then_some(folder)
 }
 

@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trust", &["schema"]),
     ("seclang", &[]),
     ("sigma", &["schema"]),
+    ("hunt", &["schema", "sigma"]),
     ("inspect", &["schema", "seclang"]),
     ("gateway", &["schema", "seclang", "inspect"]),
     // `gateway` for one thing: its `Keys` unseal what policy kept, when somebody may see it.
@@ -48,6 +49,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "trust",
             "seclang",
             "inspect",
+            "sigma",
+            "hunt",
         ],
     ),
     ("xtask", &[]),
@@ -63,6 +66,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("cel", &["gateway"]),
     ("axum", &["server"]),
     ("clap", &["plura", "evidence"]),
+    ("evtx", &["hunt"]),
 ];
 
 #[test]

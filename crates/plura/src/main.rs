@@ -60,7 +60,9 @@ enum Command {
     /// Check, try and compare trust policies: how an access is scored, and why
     #[command(subcommand)]
     Trust(commands::trust::TrustCommand),
-    /// Check, try and explain rules of the web application firewall
+    /// Hunt in files of events (EVTX, JSON) with Sigma rules, offline
+    Hunt(Box<commands::hunt::HuntArgs>),
+    /// Check, try and explain rules: of the web application firewall, and Sigma's
     #[command(subcommand)]
     Rules(commands::rules::RulesCommand),
     /// Bring the web application firewall from shadow to enforce: examine it, report, suggest exceptions
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         Command::Action(command) => commands::action::run(&context, command),
         Command::Scenario(command) => scenario::run(&context, command),
         Command::Trust(command) => commands::trust::run(&context, command),
+        Command::Hunt(args) => commands::hunt::run(&context, &args),
         Command::Rules(command) => commands::rules::run(&context, command),
         Command::Waf(command) => commands::waf::run(&context, command),
         Command::Verify(args) => commands::verify::run(&context, &args),

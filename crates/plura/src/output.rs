@@ -52,6 +52,12 @@ pub fn say(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
+/// The same on standard error, where standard output has something for programs.
+pub fn complain_line(text: &str) {
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "{text}");
+}
+
 pub fn say_json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
         Ok(text) => say(&text),

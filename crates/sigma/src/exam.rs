@@ -7,15 +7,34 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// An event, or several, and the rules that have to fire on one of them.
+/// Samples of events, and the rules that have to fire on each of them.
 #[derive(Debug, Clone)]
 pub struct Case {
     pub name: String,
     /// Ids of rules.
     pub rules: Vec<String>,
+    pub samples: Vec<Sample>,
+}
+
+/// Events of one file.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    pub name: String,
     pub events: Vec<Value>,
-    /// How the events are read; none for records of Windows' event log.
-    pub logsource: Option<LogSource>,
+    pub form: Form,
+    /// On how many of the events the rule has to fire at least; one where nothing is said.
+    pub matches: Option<usize>,
+}
+
+/// How events are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// Records of an event log, of this product.
+    EventLog(String),
+    /// JSON from this source.
+    Json(LogSource),
+    /// JSON from the source that the rule names.
+    Ruled,
 }
 
 /// What one rule made of one case.
@@ -78,8 +97,10 @@ pub fn exam(set: &RuleSet, cases: &[Case]) -> Report {
         for id in &case.rules {
             report.total += 1;
             let outcome = match (by_id.get(id.as_str()), refused.get(id.as_str())) {
-                (Some(rule), _) if fires(set, *rule, case) => Outcome::Passed,
-                (Some(_), _) => Outcome::Failed("the rule stays quiet".to_owned()),
+                (Some(rule), _) => match falls_short(set, *rule, case) {
+                    None => Outcome::Passed,
+                    Some(why) => Outcome::Failed(why),
+                },
                 (None, Some(why)) => Outcome::Refused(why.clone()),
                 (None, None) => Outcome::Failed("the rule is not among those loaded".to_owned()),
             };
@@ -99,12 +120,30 @@ pub fn exam(set: &RuleSet, cases: &[Case]) -> Report {
     report
 }
 
-fn fires(set: &RuleSet, rule: usize, case: &Case) -> bool {
-    case.events.iter().any(|event| {
-        let record = match &case.logsource {
-            Some(logsource) => Record::json(logsource.clone(), event),
-            None => Record::event_log("windows", event),
-        };
-        set.evaluate_rule(rule, &record as &dyn Event).is_some()
+/// Why the rule does not do with a sample what it should; none if it does with all.
+fn falls_short(set: &RuleSet, rule: usize, case: &Case) -> Option<String> {
+    if case.samples.is_empty() {
+        return Some("the case has no events".to_owned());
+    }
+    case.samples.iter().find_map(|sample| {
+        let fired = sample.events.iter().filter(|event| fires(set, rule, sample, event)).count();
+        let name = &sample.name;
+        match sample.matches.unwrap_or(1).max(1) {
+            wanted if fired >= wanted => None,
+            _ if fired == 0 => Some(format!("the rule stays quiet on `{name}`")),
+            wanted => Some(format!("the rule fires {fired} times on `{name}`, not {wanted} times")),
+        }
     })
+}
+
+fn fires(set: &RuleSet, rule: usize, sample: &Sample, event: &Value) -> bool {
+    let record = match &sample.form {
+        Form::EventLog(product) => Record::event_log(product, event),
+        Form::Json(logsource) => Record::json(logsource.clone(), event),
+        Form::Ruled => {
+            let own = set.rules.get(rule).map(|rule| rule.logsource.clone());
+            Record::json(own.unwrap_or_default(), event)
+        }
+    };
+    set.evaluate_rule(rule, &record as &dyn Event).is_some()
 }

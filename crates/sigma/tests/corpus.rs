@@ -9,8 +9,8 @@
 )]
 
 use serde_json::Value;
-use sigma::exam::{Case, exam};
-use sigma::{LogSource, Options, Pipeline, RuleSet, SHIPPED};
+use sigma::exam::{Case, Form, Sample, exam};
+use sigma::{Options, Pipeline, RuleSet, SHIPPED};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -76,7 +76,7 @@ fn cases(root: &Path) -> Vec<Case> {
                 .filter_map(|line| line.trim().strip_prefix("- id: ").map(str::to_owned))
                 .collect();
             let mut events = Vec::new();
-            let mut logsource = None;
+            let mut form = Form::EventLog("windows".to_owned());
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 match path.extension().and_then(|ending| ending.to_str()) {
@@ -85,14 +85,9 @@ fn cases(root: &Path) -> Vec<Case> {
                         let values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
                         events.extend(values.map(Result::unwrap));
                     }
-                    // A line of a network device: the folders above name product and service.
+                    // A line of a network device.
                     Some("raw") => {
-                        let mut above = folder
-                            .ancestors()
-                            .skip(1)
-                            .map(|folder| folder.file_name().unwrap().to_str().unwrap());
-                        let (service, product) = (above.next(), above.next());
-                        logsource = Some(LogSource::new(product, None, service));
+                        form = Form::Ruled;
                         let text = fs::read_to_string(&path).unwrap();
                         events
                             .extend(text.lines().map(|line| serde_json::json!({"message": line})));
@@ -101,7 +96,8 @@ fn cases(root: &Path) -> Vec<Case> {
                 }
             }
             let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
-            Case { name, rules, events, logsource }
+            let samples = vec![Sample { name: name.clone(), events, form, matches: None }];
+            Case { name, rules, samples }
         })
         .collect()
 }

@@ -3,6 +3,7 @@
 pub mod action;
 pub mod config;
 pub mod doctor;
+pub mod hunt;
 pub mod import;
 pub mod incident;
 pub mod query;

@@ -1,11 +1,13 @@
-//! `plura rules`: SecLang rules as files. The reference is `docs/waf-exam.md`.
+//! `plura rules`: rules as files. The reference is `docs/waf-exam.md` for SecLang, `docs/hunt.md` for Sigma.
 
 mod folder;
 mod patch;
 mod patching;
+mod sigma;
 
 pub use folder::{Folder, Setup, loaded};
 
+use super::hunt::OptionArgs;
 use super::{Context, waf};
 use crate::output::{EXIT_FOUND, EXIT_USAGE, Failure, Format, printable, say, say_json};
 use clap::Subcommand;
@@ -19,19 +21,24 @@ use std::process::ExitCode;
 pub enum RulesCommand {
     /// Load rule files or folders and say what is wrong with them
     Check {
-        /// Rule files, folders of `.conf` files, or a CRS checkout; loaded together, in this order
+        /// SecLang: rule files, folders of `.conf` files, or a CRS checkout; loaded together, in this
+        /// order. Sigma: `.yml` files, folders of them, or a checkout of SigmaHQ's rules
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
+        #[command(flatten)]
+        sigma: OptionArgs,
     },
-    /// Try rules on requests: tests in go-ftw's form
+    /// Try rules: SecLang's on requests (tests in go-ftw's form), Sigma's on the cases beside them
     Test {
-        /// Files or folders of tests
+        /// Files or folders of tests; without `--rules`, Sigma rules with `NAME.test.yml` beside them
         #[arg(required = true, value_name = "FILE")]
         tests: Vec<PathBuf>,
-        /// A rule file, a folder of them, or a CRS checkout
+        /// SecLang: a rule file, a folder of them, or a CRS checkout
         #[arg(long, value_name = "DIR")]
-        rules: PathBuf,
+        rules: Option<PathBuf>,
     },
+    /// Sit SigmaHQ's exam: every case has to make its rule fire
+    Exam(sigma::ExamArgs),
     /// Say in plain words what a rule does
     Explain {
         /// The rule's `id`
@@ -46,8 +53,13 @@ pub enum RulesCommand {
 
 pub fn run(context: &Context, command: RulesCommand) -> Result<ExitCode, Failure> {
     match command {
-        RulesCommand::Check { paths } => check(context, &paths),
-        RulesCommand::Test { tests, rules } => waf::test(context, &tests, &rules),
+        RulesCommand::Check { paths, sigma } if sigma::is_sigma(&paths)? => {
+            sigma::check(context, &paths, &sigma)
+        }
+        RulesCommand::Check { paths, .. } => check(context, &paths),
+        RulesCommand::Test { tests, rules: Some(rules) } => waf::test(context, &tests, &rules),
+        RulesCommand::Test { tests, rules: None } => sigma::test(context, &tests),
+        RulesCommand::Exam(args) => sigma::exam(context, &args),
         RulesCommand::Patch(args) => patching::run(context, *args),
         RulesCommand::Explain { id, rules } => explain(context, id, &Folder::open(&rules)?),
     }

@@ -1,0 +1,244 @@
+//! The hunt itself: a record in, hits out. Pure.
+
+use crate::details::{Details, details, time_of};
+use crate::hit::{Correlated, Hit, RuleInfo, Value as Pair};
+use crate::kind::{Kind, kind_of};
+use crate::limits::EVENTS_NAMED_MAX;
+use crate::read::Item;
+use crate::rules::Choice;
+use schema::{Diagnostic, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+use sigma::correlation::{Correlator, Finding, State, Told};
+use sigma::{LogSource, Match, Record, RuleSet};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The rules that fire on a record. The one place where rules meet records.
+pub fn matches(set: &RuleSet, wanted: &[bool], record: &Record<'_>) -> Vec<Match> {
+    let wanted = wanted.iter().enumerate().filter(|(_, wanted)| **wanted);
+    wanted.filter_map(|(rule, _)| set.evaluate_rule(rule, record)).collect()
+}
+
+/// From when until when events are looked at, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+}
+
+impl Span {
+    fn is_bounded(&self) -> bool {
+        self.from.is_some() || self.to.is_some()
+    }
+
+    fn has(&self, time: Timestamp) -> bool {
+        self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time <= to)
+    }
+}
+
+/// What went through the hunt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    pub records: u64,
+    /// Records that are not JSON, or no object.
+    pub unreadable: u64,
+    /// Records of no kind we know: only rules without a log source were held against them.
+    pub unknown_kind: u64,
+    /// Records left out by their time.
+    pub outside: u64,
+    /// Records left out because they have no time, while only a span of it was wanted.
+    pub untimed: u64,
+    /// Hits that no correlation could count because they have no time.
+    pub uncorrelated: u64,
+}
+
+/// Rules, and what they remember of the records so far.
+#[derive(Debug)]
+pub struct Hunt {
+    set: RuleSet,
+    infos: Vec<Arc<RuleInfo>>,
+    /// By the rule's number: whether it is tried, and whether it is told.
+    tried: Vec<bool>,
+    told: Vec<bool>,
+    correlator: Correlator,
+    /// What is said of correlations, and whether they are told; by their keys.
+    correlations: HashMap<String, (Arc<RuleInfo>, bool)>,
+    state: State,
+    span: Span,
+    said: Option<LogSource>,
+    counts: Counts,
+}
+
+impl Hunt {
+    /// `said`: what records are that do not say it themselves.
+    pub fn new(set: RuleSet, choice: &Choice, span: Span, said: Option<LogSource>) -> Hunt {
+        let rules = set.rules.iter();
+        let told: Vec<bool> =
+            rules.map(|rule| rule.standalone && choice.takes(&rule.meta)).collect();
+        let mut tried = told.clone();
+        let mut correlations = HashMap::new();
+        for correlation in &set.correlations {
+            let takes = choice.takes(&correlation.meta);
+            let info = Arc::new(RuleInfo::of(&correlation.meta));
+            correlations.insert(correlation.meta.key().to_owned(), (info, takes));
+            for target in &correlation.targets {
+                // A correlation wants its rules tried whether they are told or not.
+                if let sigma::correlation::rule::Target::Rule(rule) = target
+                    && let Some(tried) = tried.get_mut(*rule)
+                {
+                    *tried = true;
+                }
+            }
+        }
+        let infos = set.rules.iter().map(|rule| Arc::new(RuleInfo::of(&rule.meta))).collect();
+        // Files come in any order: hits wait until the last, and are then taken by their times.
+        let correlator = Correlator::new(&set, u64::MAX);
+        Hunt {
+            set,
+            infos,
+            tried,
+            told,
+            correlator,
+            correlations,
+            state: State::default(),
+            span,
+            said,
+            counts: Counts::default(),
+        }
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub fn rules(&self) -> &RuleSet {
+        &self.set
+    }
+
+    /// How many rules and correlations were chosen to be told.
+    pub fn chosen(&self) -> usize {
+        let told = self.told.iter().filter(|told| **told).count();
+        told + self.correlations.values().filter(|(_, takes)| *takes).count()
+    }
+
+    /// What went wrong with correlations, counted.
+    pub fn correlation_counts(&self) -> Told {
+        self.state.told
+    }
+
+    /// Takes a record as a reader gives it; it may hold several, as CloudTrail's files do.
+    pub fn take(
+        &mut self,
+        file: &Arc<str>,
+        item: &Item<'_>,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(), Diagnostic> {
+        let failed = |message: String| {
+            let place = format!("{file}:{}", item.number);
+            Diagnostic::new("bad-json", place, message)
+        };
+        let value: Value = match serde_json::from_slice(item.json) {
+            Ok(value) => value,
+            Err(error) => {
+                self.counts.unreadable += 1;
+                return Err(failed(format!("the record is not JSON: {error}")));
+            }
+        };
+        let many = value.as_object().filter(|object| object.len() == 1);
+        match many.and_then(|object| object.get("Records")).and_then(Value::as_array) {
+            Some(many) => {
+                many.iter().for_each(|value| self.observe(file, item.number, value, hits))
+            }
+            None if value.is_object() => self.observe(file, item.number, &value, hits),
+            None => {
+                self.counts.unreadable += 1;
+                return Err(failed("the record is JSON but no object".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a record.
+    pub fn observe(&mut self, file: &Arc<str>, number: u64, value: &Value, hits: &mut Vec<Hit>) {
+        self.counts.records += 1;
+        if self.span.is_bounded() {
+            match time_of(value) {
+                Some(time) if self.span.has(time) => {}
+                Some(_) => return self.counts.outside += 1,
+                None => return self.counts.untimed += 1,
+            }
+        }
+        let kind = kind_of(value, self.said.as_ref()).unwrap_or_else(|| {
+            self.counts.unknown_kind += 1;
+            Kind::Other(LogSource::default())
+        });
+        let record = kind.record(value);
+        let mut known: Option<Details> = None;
+        for found in matches(&self.set, &self.tried, &record) {
+            let details = known.get_or_insert_with(|| details(&kind, value, &record));
+            self.correlate(&found, file, number, details, &record);
+            let told = self.told.get(found.rule).copied().unwrap_or_default();
+            if let Some(info) = self.infos.get(found.rule).filter(|_| told) {
+                let mut hit = Hit::new(Arc::clone(info), details.clone());
+                let pair = |m: sigma::Matched| Pair { field: m.field, value: m.value };
+                hit.matched = found.matched.into_iter().map(pair).collect();
+                hit.pipeline = found.pipeline;
+                hit.file = Some(Arc::clone(file));
+                hit.record = Some(number);
+                hits.push(hit);
+            }
+        }
+    }
+
+    fn correlate(
+        &mut self,
+        found: &Match,
+        file: &str,
+        number: u64,
+        details: &Details,
+        record: &Record<'_>,
+    ) {
+        if self.correlations.is_empty() {
+            return;
+        }
+        let name = format!("{file}#{number}");
+        let time = details.time.unwrap_or_default();
+        let Some(hit) = self.correlator.hit(found.rule, time, &name, record) else { return };
+        if details.time.is_none() {
+            self.counts.uncorrelated += 1;
+            return;
+        }
+        // All wait for the end: nothing becomes certain before it but for want of room.
+        self.correlator.observe(&mut self.state, hit);
+    }
+
+    /// After the last record: what correlations found.
+    pub fn finish(&mut self) -> Vec<Hit> {
+        let findings = self.correlator.finish(&mut self.state);
+        findings.into_iter().filter_map(|finding| self.correlated(finding)).collect()
+    }
+
+    fn correlated(&self, finding: Finding) -> Option<Hit> {
+        let (info, _) = self.correlations.get(&finding.correlation).filter(|(_, told)| *told)?;
+        let host = finding.group.iter().find(|(field, _)| field == "Computer");
+        let details = Details {
+            time: Some(finding.time_ms),
+            host: host.map(|(_, value)| value.clone()),
+            ..Details::default()
+        };
+        let mut hit = Hit::new(Arc::clone(info), details);
+        let pair = |(field, value)| Pair { field, value };
+        hit.matched = finding.group.into_iter().map(pair).collect();
+        hit.correlation = Some(Correlated {
+            began: Some(finding.began_ms),
+            figure: finding.figure,
+            count: finding.events.len(),
+            events: finding.events.into_iter().take(EVENTS_NAMED_MAX).collect(),
+        });
+        Some(hit)
+    }
+}
+
+#[cfg(test)]
+mod tests;

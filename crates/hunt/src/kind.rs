@@ -1,0 +1,102 @@
+//! Which kind of record it is, as far as the record itself says.
+
+use serde_json::Value;
+use sigma::{LogSource, Record};
+
+/// What a record is, and so how rules look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Of Windows' event log, or of Sysmon for Linux: `product` says which.
+    EventLog(&'static str),
+    /// As somebody said, or as its fields show.
+    Other(LogSource),
+}
+
+/// Sources whose records name themselves: the fields that only theirs have together.
+const KNOWN: &[(&[&str], Option<&str>, Option<&str>)] = &[
+    (&["eventVersion", "eventSource", "eventName"], Some("aws"), Some("cloudtrail")),
+    (&["eventType", "published", "displayMessage"], Some("okta"), Some("okta")),
+    (&["protoPayload", "logName"], Some("gcp"), Some("gcp.audit")),
+    (&["operationName", "resourceId", "category"], Some("azure"), Some("activitylogs")),
+    (&["auditID", "verb", "objectRef"], Some("kubernetes"), Some("audit")),
+];
+
+/// None where neither shape nor fields tell; `said` is what the reader of the records knows.
+pub fn kind_of(value: &Value, said: Option<&LogSource>) -> Option<Kind> {
+    if let Some(product) = event_log(value) {
+        return Some(Kind::EventLog(product));
+    }
+    if let Some(said) = said {
+        return Some(Kind::Other(said.clone()));
+    }
+    KNOWN
+        .iter()
+        .find(|(fields, ..)| fields.iter().all(|field| value.get(field).is_some()))
+        .map(|(_, product, service)| Kind::Other(LogSource::new(*product, None, *service)))
+}
+
+/// The product whose event log the record comes from.
+fn event_log(value: &Value) -> Option<&'static str> {
+    let event = value.get("Event").unwrap_or(value);
+    let nested = event.get("System").filter(|system| system.is_object());
+    let winlog = value.get("winlog").filter(|winlog| winlog.is_object());
+    let at = nested.or(winlog).unwrap_or(value);
+    let channel = text(at, &["Channel", "channel"]);
+    let id = ["EventID", "event_id"].iter().any(|name| at.get(name).is_some());
+    let provider = text(at, &["SourceName", "ProviderName", "Provider_Name", "provider_name"]);
+    let is = match nested.is_some() || winlog.is_some() {
+        true => id || channel.is_some(),
+        false => id && (channel.is_some() || provider.is_some()),
+    };
+    let linux = || {
+        let provider = at.pointer("/Provider/#attributes/Name").and_then(Value::as_str);
+        [channel, provider].into_iter().flatten().any(|name| name.starts_with("Linux-Sysmon"))
+    };
+    is.then(|| if linux() { "linux" } else { "windows" })
+}
+
+/// The first of these fields that is a text.
+fn text<'v>(at: &'v Value, names: &[&str]) -> Option<&'v str> {
+    names.iter().find_map(|name| at.get(name).and_then(Value::as_str))
+}
+
+impl Kind {
+    /// The record as rules see it.
+    pub fn record<'v>(&self, value: &'v Value) -> Record<'v> {
+        match self {
+            Kind::EventLog(product) => Record::event_log(product, value),
+            Kind::Other(logsource) => Record::json(logsource.clone(), value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn records_say_what_they_are() {
+        let check = |value: Value, wanted: Option<Kind>| {
+            assert_eq!(kind_of(&value, None), wanted, "{value}");
+        };
+        let windows = || Some(Kind::EventLog("windows"));
+        check(json!({"Event": {"System": {"EventID": 1, "Channel": "Security"}}}), windows());
+        check(json!({"winlog": {"channel": "Security", "event_id": "4624"}}), windows());
+        check(json!({"EventID": 1, "Channel": "Microsoft-Windows-Sysmon/Operational"}), windows());
+        check(json!({"EventID": 1, "SourceName": "Microsoft-Windows-Sysmon"}), windows());
+        check(
+            json!({"Event": {"System": {"EventID": 1, "Channel": "Linux-Sysmon/Operational"}}}),
+            Some(Kind::EventLog("linux")),
+        );
+        check(
+            json!({"eventVersion": "1", "eventSource": "iam.amazonaws.com", "eventName": "X"}),
+            Some(Kind::Other(LogSource::new(Some("aws"), None, Some("cloudtrail")))),
+        );
+        // A number that happens to be called so is not enough.
+        check(json!({"EventID": 1}), None);
+        let said = LogSource::new(Some("linux"), None, Some("auditd"));
+        let kind = kind_of(&json!({"type": "SYSCALL"}), Some(&said));
+        assert_eq!(kind, Some(Kind::Other(said)));
+    }
+}
