@@ -163,7 +163,7 @@ fn without_spaces(name: &str) -> String {
 }
 
 /// The value at a path: the whole name as one key first, then step by step; each of a list's elements.
-fn descend<'a>(
+pub(crate) fn descend<'a>(
     at: &'a Value,
     path: &str,
     depth: usize,
@@ -193,7 +193,7 @@ fn descend<'a>(
 }
 
 /// Every scalar in a value, lists and objects opened; false when `each` has had enough.
-fn scalars<'a>(
+pub(crate) fn scalars<'a>(
     name: &'a str,
     value: &'a Value,
     depth: usize,
@@ -222,7 +222,7 @@ fn scalars<'a>(
 }
 
 /// Values of a field: of an element with attributes its text, of a list each, of an object all below but null.
-fn own_scalars<'a>(
+pub(crate) fn own_scalars<'a>(
     value: &'a Value,
     depth: usize,
     each: &mut dyn FnMut(Scalar<'a>) -> bool,

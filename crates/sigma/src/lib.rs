@@ -12,6 +12,7 @@ mod event;
 pub mod exam;
 pub mod limits;
 mod modifier;
+pub mod ocsf;
 mod pipeline;
 mod predicate;
 mod rule;

@@ -153,6 +153,7 @@ fn findings_and_actions_are_found_by_what_they_name() {
         id: Uuid::from_u128(1),
         rule: "api-key-theft".to_owned(),
         rule_version: 1,
+        analytic: None,
         time: 5,
         first_seen: 5,
         last_seen: 5,
