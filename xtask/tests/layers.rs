@@ -31,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "gateway",
             "trust",
             "seclang",
+            "sigma",
             "inspect",
         ],
     ),

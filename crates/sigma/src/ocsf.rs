@@ -51,14 +51,13 @@ pub fn views(event: &Ocsf) -> Vec<OcsfEvent<'_>> {
     fitting.into_iter().map(|view| plain.seen_as(view)).collect()
 }
 
-/// What rules find in an event, and how they saw it: the one place where a set meets an event.
+/// What rules find in an event seen in these ways: each match with the number of its view.
 ///
-/// A rule that fires in several views of the event is told once, as the first of them has it.
-pub fn matches(set: &RuleSet, event: &Ocsf) -> Vec<(usize, Match)> {
-    let views = views(event);
+/// A rule that fires in several views is told once, as the first of them has it.
+pub fn matches(set: &RuleSet, views: &[OcsfEvent<'_>]) -> Vec<(usize, Match)> {
     let mut found = Vec::new();
     for (index, view) in views.iter().enumerate() {
-        found.extend(matches_view(set, view).into_iter().map(|told| (index, told)));
+        found.extend(matches_view(set, view).into_iter().map(|one| (index, one)));
     }
     let mut told = BTreeSet::new();
     found.retain(|(_, one)| told.insert(one.rule));

@@ -79,7 +79,7 @@ fn is_argument(name: &str) -> bool {
 /// Hex as the text it stands for, NULs as spaces; anything else as it is.
 fn decode(value: &str) -> Cow<'_, str> {
     let is_hex = |b: u8| b.is_ascii_digit() || (b'A'..=b'F').contains(&b);
-    if value.len() < 2 || value.len() % 2 != 0 || !value.bytes().all(is_hex) {
+    if value.len() < 2 || !value.len().is_multiple_of(2) || !value.bytes().all(is_hex) {
         return Cow::Borrowed(value);
     }
     match data_encoding::HEXUPPER.decode(value.as_bytes()) {

@@ -22,6 +22,10 @@ const SAMPLES: [&str; 8] = [
     "sysmon-linux/v1",
 ];
 
+fn matches(set: &RuleSet, event: &Ocsf) -> Vec<Match> {
+    super::matches(set, &views(event)).into_iter().map(|(_, one)| one).collect()
+}
+
 fn rule(logsource: &str, detection: &str) -> RuleSet {
     let text = format!(
         "title: t\nid: 7e9b7a2c-0f0e-4a53-9a35-0d3d2a0b6f11\nlogsource: {logsource}\ndetection:\n  selection: {detection}\n  condition: selection\n"
