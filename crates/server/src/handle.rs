@@ -76,7 +76,7 @@ pub trait Pipeline: Send + Sync + 'static {
     }
 
     /// The rule folders all tenants share.
-    fn packs(&self) -> Option<&Packs> {
+    fn packs(&self) -> Option<&Arc<Packs>> {
         None
     }
 

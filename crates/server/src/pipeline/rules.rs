@@ -249,3 +249,6 @@ impl Rules {
         self.switched.get(key).map_or(since, |(_, changed)| since.max(*changed))
     }
 }
+
+#[cfg(test)]
+mod tests;

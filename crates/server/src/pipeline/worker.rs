@@ -259,8 +259,8 @@ impl Pipeline for Judged {
         })
     }
 
-    fn packs(&self) -> Option<&Packs> {
-        self.shared.tuning.packs.as_deref()
+    fn packs(&self) -> Option<&Arc<Packs>> {
+        self.shared.tuning.packs.as_ref()
     }
 
     fn rules_changed(&self, tenant: TenantId) -> Answer<'_, ()> {

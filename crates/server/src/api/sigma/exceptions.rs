@@ -1,8 +1,6 @@
 //! Exceptions: what a rule does not tell for a while, by whom and why.
 
-use super::super::extract::{
-    Json, Page, Params, Path, list, page_size, read_cursor, read_time, words,
-};
+use super::super::extract::{Json, Page, Params, Path, page_size, read_cursor, read_time, words};
 use super::Shelf;
 use crate::app::{App, Blocking};
 use crate::deeds;
@@ -14,7 +12,7 @@ use crate::pipeline::rules::exceptions::{EXCEPTION_DAYS, EXCEPTION_DAYS_MAX, Exc
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::StatusCode;
-use schema::Timestamp;
+use schema::{Entity, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::meta::SigmaException;
@@ -119,8 +117,12 @@ pub async fn create(
     Json(body): Json<NewException>,
 ) -> Result<(StatusCode, Json<ExceptionView>), Problem> {
     let reason = words("reason", &body.reason)?;
-    let entity = list("entity", body.entity.as_deref(), |text| text.parse().ok())?;
-    if body.rule.is_none() && body.selection.is_none() && entity.is_empty() {
+    let entity = body.entity.as_deref().map(str::parse::<Entity>).transpose();
+    let entity = entity.map_err(|fault| {
+        Problem::bad_request("exception-invalid", fault.to_string())
+            .hint("findings name their entities so")
+    })?;
+    if body.rule.is_none() && body.selection.is_none() && entity.is_none() {
         return Err(Problem::bad_request(
             "exception-too-wide",
             "the exception would keep every rule quiet for everybody",
@@ -140,7 +142,7 @@ pub async fn create(
         id: new_id(time)?,
         rule: body.rule,
         selection: body.selection.map(|selection| selection.to_string()),
-        entity: entity.into_iter().next(),
+        entity,
         author: caller.actor(),
         reason,
         created: time,

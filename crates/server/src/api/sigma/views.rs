@@ -1,6 +1,6 @@
 //! Rules as the API shows them.
 
-use crate::pipeline::rules::packs::{Choice, Info, Loaded, SITE};
+use crate::pipeline::rules::packs::{Choice, Info, Loaded, file_number};
 use schema::{Diagnostic, Timestamp};
 use serde::Serialize;
 use sigma::{LogSource, Meta};
@@ -63,8 +63,7 @@ pub fn views(packs: &Loaded, stored: &[SigmaRule], choice: &Choice) -> Vec<RuleV
         .map(|rule| SigmaRule { enabled: true, ..rule.clone() })
         .collect();
     for mut view in of(&Loaded::site(&own)) {
-        let number: Option<usize> = view.place.split('.').next().and_then(|n| n.parse().ok());
-        let rule = number.and_then(|n| own.get(n));
+        let rule = file_number(&view.place).and_then(|number| own.get(number));
         if let Some(rule) = rule {
             let is_on = stored.iter().any(|known| known.id == rule.id && known.enabled);
             view.enabled = is_on && view.problems.is_empty();
@@ -106,7 +105,7 @@ fn of(loaded: &Loaded) -> Vec<RuleView> {
             .unwrap_or_else(|| refused.file.clone()),
         title: refused.title.clone().unwrap_or_default(),
         kind: "rule",
-        origin: SITE.to_owned(),
+        origin: loaded.info_at(&refused.file).origin.to_string(),
         version: 1,
         enabled: false,
         level: None,
@@ -116,7 +115,7 @@ fn of(loaded: &Loaded) -> Vec<RuleView> {
         tags: Vec::new(),
         logsource: None,
         served: false,
-        problems: refused.problems.clone(),
+        problems: refused.problems.iter().map(without_number).collect(),
         stored: None,
         changed: None,
         by: None,
@@ -124,6 +123,15 @@ fn of(loaded: &Loaded) -> Vec<RuleView> {
         place: refused.file.clone(),
     });
     rules.chain(correlations).chain(refused).collect()
+}
+
+/// Files of packs are numbered for us, not for people.
+fn without_number(problem: &Diagnostic) -> Diagnostic {
+    let place = match problem.place.split_once('.') {
+        Some((number, path)) if path.contains('/') && number.parse::<usize>().is_ok() => path,
+        _ => &problem.place,
+    };
+    Diagnostic { place: place.to_owned(), ..problem.clone() }
 }
 
 fn view(meta: &Meta, info: &Info, kind: &'static str, logsource: Option<&LogSource>) -> RuleView {

@@ -73,6 +73,8 @@ pub struct Loaded {
     /// In the order of the set's rules.
     pub infos: Vec<Info>,
     correlations: HashMap<String, (usize, Info)>,
+    /// What is known of each file, in the order of their numbers.
+    files: Vec<Info>,
     /// Files that could not be read.
     pub faults: Vec<Diagnostic>,
 }
@@ -83,8 +85,6 @@ pub struct Info {
     pub version: u32,
     /// It looks at what was received from here on.
     pub since: Timestamp,
-    /// The id it is stored under; none in a pack.
-    pub stored: Option<Arc<str>>,
 }
 
 impl Default for Loaded {
@@ -96,23 +96,17 @@ impl Default for Loaded {
 impl Loaded {
     /// `infos` in the order of the files, which are called by their numbers.
     fn of(set: RuleSet, infos: &[Info]) -> Loaded {
-        let info = |meta: &Meta| {
-            let number = meta.place.split(['.', ':']).next().and_then(|n| n.parse().ok());
-            number.and_then(|n: usize| infos.get(n)).cloned().unwrap_or_else(|| Info {
-                origin: SITE.into(),
-                version: 1,
-                since: 0,
-                stored: None,
-            })
-        };
         let correlations = set
             .correlations
             .iter()
             .enumerate()
-            .map(|(number, one)| (one.meta.key().to_owned(), (number, info(&one.meta))))
+            .map(|(number, one)| {
+                (one.meta.key().to_owned(), (number, known(infos, &one.meta.place)))
+            })
             .collect();
         Loaded {
-            infos: set.rules.iter().map(|rule| info(&rule.meta)).collect(),
+            infos: set.rules.iter().map(|rule| known(infos, &rule.meta.place)).collect(),
+            files: infos.to_vec(),
             correlator: Correlator::new(&set, CORRELATION_LATENESS_MS),
             correlations,
             set,
@@ -125,6 +119,11 @@ impl Loaded {
         Some((self.set.correlations.get(*number)?, info))
     }
 
+    /// Of the file that a place is in.
+    pub fn info_at(&self, place: &str) -> Info {
+        known(&self.files, place)
+    }
+
     /// What a tenant wrote itself, as far as it is switched on.
     pub fn site(rules: &[SigmaRule]) -> Loaded {
         let own: Vec<&SigmaRule> = rules.iter().filter(|rule| !rule.text.is_empty()).collect();
@@ -134,7 +133,6 @@ impl Loaded {
                 origin: rule.origin.as_str().into(),
                 version: rule.version,
                 since: rule.changed,
-                stored: Some(rule.id.as_str().into()),
             })
             .collect();
         let names: Vec<String> = (0..own.len()).map(|number| format!("{number}.yml")).collect();
@@ -145,6 +143,16 @@ impl Loaded {
             .map(|(name, rule)| (name.as_str(), rule.text.as_str()));
         Loaded::of(RuleSet::load(files, &Options::default()), &infos)
     }
+}
+
+/// The number of the file that a place is in: `12./etc/rules/a.yml:3:1`.
+pub fn file_number(place: &str) -> Option<usize> {
+    place.split(['.', ':']).next()?.parse().ok()
+}
+
+fn known(files: &[Info], place: &str) -> Info {
+    let info = file_number(place).and_then(|number| files.get(number)).cloned();
+    info.unwrap_or_else(|| Info { origin: SITE.into(), version: 1, since: 0 })
 }
 
 /// The folders all tenants share; read anew as a whole, and put in place at once.
@@ -186,7 +194,7 @@ fn load(paths: &[PathBuf]) -> Loaded {
     }
     let infos: Vec<Info> = files
         .iter()
-        .map(|(pack, ..)| Info { origin: Arc::clone(pack), version: 1, since: 0, stored: None })
+        .map(|(pack, ..)| Info { origin: Arc::clone(pack), version: 1, since: 0 })
         .collect();
     let names: Vec<String> =
         files.iter().enumerate().map(|(n, (_, name, _))| format!("{n}.{name}")).collect();
