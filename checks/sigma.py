@@ -36,6 +36,26 @@ tags:
 """
 
 
+VISITS = """title: One visit
+id: {one}
+name: visit-{one}
+logsource: {{category: webserver}}
+detection:
+    selection: {{cs-uri-stem: /spree}}
+    condition: selection
+---
+title: Spree
+id: {many}
+correlation:
+    type: event_count
+    rules: [visit-{one}]
+    group-by: [c-ip]
+    timespan: 10m
+    condition: {{gte: 3}}
+level: medium
+"""
+
+
 class Site:
     """A web server's log, pushed line by line."""
 
@@ -144,6 +164,19 @@ def main():
         verdict.figure("rule added, next event: acknowledged → finding, ms (median, worst)",
                        [round(percentile(times, 0.5), 1), round(max(times), 1)])
         verdict.expect("within 1 s each time", max(times) < 1_000, times)
+
+        # A correlation whose window a kill falls into.
+        one, many = str(uuid.uuid4()), str(uuid.uuid4())
+        rig.api.json("POST", "/api/v1/sigma/rules", {"text": VISITS.format(one=one, many=many), "reason": "check"})
+        for client in ("198.51.100.30", "198.51.100.30", "198.51.100.31"):
+            site.visit(client, "/spree", "Mozilla/5.0")
+        rig.server.kill()
+        rig.start_server(config=config, seconds=120)
+        site.visit("198.51.100.30", "/spree", "Mozilla/5.0")
+        spree = wait_for("the correlation's finding", lambda: findings(many), 60)
+        verdict.expect("a correlation goes on over a kill", len(spree) == 1 and spree[0]["evidence_total"] == 3
+                       and spree[0]["entities"][0] == "address:198.51.100.30", spree)
+        verdict.expect("what was found before the kill is there once", events() == 3, findings())
 
         # The end of the rule.
         status, _, _ = rig.api.call("DELETE", f"/api/v1/sigma/rules/{rule}")
