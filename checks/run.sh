@@ -36,6 +36,7 @@ check real_input $values "$@"
 check trust $trust "$@"
 # shellcheck disable=SC2086
 check crash $rounds "$@"
+check sigma "$@"
 check waf_exam "$@"
 check waf_learning "$@"
 # shellcheck disable=SC2086

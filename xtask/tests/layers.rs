@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "gateway",
             "trust",
             "seclang",
+            "sigma",
             "inspect",
         ],
     ),

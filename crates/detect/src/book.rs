@@ -243,6 +243,7 @@ impl Book {
                     id,
                     rule: draft.rule.name().to_owned(),
                     rule_version: draft.rule.version(),
+                    analytic: None,
                     time: draft.time,
                     first_seen: draft.trail.first().unwrap_or(draft.time).min(draft.time),
                     last_seen: draft.time.max(draft.trail.last),

@@ -66,6 +66,7 @@ fn finding(seen: Seen) -> Finding {
         id: Uuid::from_u128(7),
         rule: seen.rule,
         rule_version: 1,
+        analytic: None,
         time: NOW,
         first_seen: NOW,
         last_seen: NOW,

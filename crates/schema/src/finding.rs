@@ -76,6 +76,42 @@ impl AttackRef {
     }
 }
 
+/// What the author of a rule says of it, and what made it fire: findings of written rules carry it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Analytic {
+    pub title: String,
+    /// Named wherever the rule speaks, as the Detection Rule License asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// The pack it came in, or `site`.
+    pub origin: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Of the first event; what was absent is not told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matched: Vec<MatchedField>,
+}
+
+/// A field and the value that made a rule fire, secrets masked as in the event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MatchedField {
+    /// As the rule names it.
+    pub field: String,
+    /// Where it stands in the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The beginning of it.
+    pub value: String,
+}
+
 /// One detection: what, about whom, how sure, by which numbers, from which events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -107,6 +143,9 @@ pub struct Finding {
     pub evidence_total: u64,
     /// The numbers that made it: observed, expected, threshold…
     pub numbers: BTreeMap<String, f64>,
+    /// Who wrote the rule and what it found, where it is a written one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analytic: Option<Box<Analytic>>,
 }
 
 impl Finding {
@@ -140,7 +179,7 @@ impl Finding {
             },
             "finding_info": {
                 "uid": self.id,
-                "title": self.rule,
+                "title": self.analytic.as_ref().map_or(&self.rule, |analytic| &analytic.title),
                 "analytic": { "name": self.rule, "type_id": 1, "version": self.rule_version.to_string() },
                 "first_seen_time": self.first_seen,
                 "last_seen_time": self.last_seen,
@@ -157,6 +196,7 @@ impl Finding {
                 "site": self.site,
                 "outcome": { "result": self.outcome, "reason": self.outcome_reason },
                 "numbers": self.numbers,
+                "analytic": self.analytic,
             },
         })
     }

@@ -26,6 +26,10 @@ pub enum LeafKind {
     ConfigChange,
     IntakeBatch,
     IntakeLoss,
+    /// A detection rule was added, changed or removed.
+    RuleChange,
+    /// An exception from rules was made or taken back, or ended by itself.
+    ExceptionChange,
 }
 
 /// One record of the audit log: who, when, why, and the digest of what.

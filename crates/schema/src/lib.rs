@@ -29,7 +29,9 @@ pub use entity::{Entity, EntityKind, UnknownEntity};
 pub use event::{
     COLUMNS, Cell, Column, ColumnKind, Event, OCSF_VERSION, OwnedCell, activity, class,
 };
-pub use finding::{AttackRef, Confidence, Finding, OutcomeResult, Severity};
+pub use finding::{
+    Analytic, AttackRef, Confidence, Finding, MatchedField, OutcomeResult, Severity,
+};
 pub use incident::{Classification, Comment, Incident, IncidentStatus, StepKind, StoryStep};
 pub use ledger::{Leaf, LeafKind};
 pub use secret::Secret;

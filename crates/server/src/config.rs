@@ -3,6 +3,7 @@
 use crate::geoip::GeoIpConfig;
 use crate::pipeline::inspection::{Inspection, WafConfig};
 use crate::pipeline::outside::Outside;
+use crate::pipeline::rules::packs::{Packs, SigmaConfig};
 use crate::pipeline::worker::Tuning;
 use crate::trust::front::FrontConfig;
 use detect::{DetectConfig, GroupConfig};
@@ -40,6 +41,8 @@ pub struct Config {
     pub geoip: GeoIpConfig,
     /// ModSecurity rules over records that no gateway inspected; docs/waf.md.
     pub waf: WafConfig,
+    /// Folders of Sigma rules; docs/sigma.md.
+    pub sigma: SigmaConfig,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -177,6 +180,7 @@ impl Default for Config {
             trust: TrustConfig::default(),
             geoip: GeoIpConfig::default(),
             waf: WafConfig::default(),
+            sigma: SigmaConfig::default(),
         }
     }
 }
@@ -254,6 +258,7 @@ impl Config {
             protected: self.protected.clone(),
             outside: Outside::open(&self.connectors)?,
             waf: Inspection::open(&self.waf)?,
+            packs: (!self.sigma.rules.is_empty()).then(|| Packs::open(&self.sigma)),
         })
     }
 

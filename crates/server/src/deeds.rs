@@ -3,7 +3,7 @@
 use evidence::record_digest;
 use schema::{Leaf, LeafKind, TenantId, Timestamp};
 use serde::Serialize;
-use store::meta::Policy;
+use store::meta::{Policy, SigmaException, SigmaRule};
 use uuid::Uuid;
 
 /// A leaf about `what`. `reason` is a permanent code, or words the actor gave for the record; never personal data.
@@ -43,6 +43,29 @@ pub fn of_policy(tenant: &TenantId, policy: &Policy) -> Leaf {
         &format!("policy-version-{}", policy.version),
         policy.created,
     )
+}
+
+/// The ledger's name for a rule: its own id where that is a UUID.
+pub fn subject_of_rule(tenant: &TenantId, id: &str) -> Uuid {
+    let seed = || schema::id_from_seed(0, format!("rule\0{tenant}\0{id}").as_bytes());
+    id.parse().unwrap_or_else(|_| seed())
+}
+
+/// `code` says what became of it: `rule-added`…
+pub fn of_rule(tenant: &TenantId, rule: &SigmaRule, code: &str) -> Leaf {
+    let subject = subject_of_rule(tenant, &rule.id);
+    leaf(tenant, LeafKind::RuleChange, &rule.author, subject, rule, code, rule.changed)
+}
+
+/// `code` says what became of it: `exception-added`…
+pub fn of_exception(
+    tenant: &TenantId,
+    exception: &SigmaException,
+    actor: &str,
+    code: &str,
+    time: Timestamp,
+) -> Leaf {
+    leaf(tenant, LeafKind::ExceptionChange, actor, exception.id, exception, code, time)
 }
 
 pub fn kind_of(act: crate::handle::Act) -> LeafKind {

@@ -7,6 +7,7 @@ use crate::app::Blocking;
 use crate::deeds;
 use crate::ledgers::Ledgers;
 use crate::pipeline::inspection::Inspection;
+use crate::pipeline::rules::packs::Packs;
 use crate::problem::Problem;
 use crate::trust::void::Voids;
 use axum::http::StatusCode;
@@ -74,6 +75,11 @@ pub trait Pipeline: Send + Sync + 'static {
         None
     }
 
+    /// The rule folders all tenants share.
+    fn packs(&self) -> Option<&Arc<Packs>> {
+        None
+    }
+
     /// Makes the events durable, then lets the engines see the new ones.
     fn ingest(&self, tenant: TenantId, events: Vec<Event>) -> Answer<'_, IngestAnswer>;
 
@@ -89,6 +95,9 @@ pub trait Pipeline: Send + Sync + 'static {
 
     /// Checks, stores and uses a policy text; the version it got.
     fn put_policy(&self, tenant: TenantId, change: PolicyChange) -> Answer<'_, Policy>;
+
+    /// The tenant's rules or exceptions changed and are stored: they hold when this has answered.
+    fn rules_changed(&self, tenant: TenantId) -> Answer<'_, ()>;
 
     /// The tenant's mode or retention changed and is stored: use it from now on.
     fn tenant_changed(&self, tenant: Tenant) -> Answer<'_, ()>;
@@ -396,6 +405,10 @@ impl Pipeline for Unjudged {
             self.ledgers.wake();
             Ok(policy)
         })
+    }
+
+    fn rules_changed(&self, _tenant: TenantId) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn tenant_changed(&self, _tenant: Tenant) -> Answer<'_, ()> {

@@ -28,7 +28,7 @@ pub use config::Config;
 
 use crate::ssf::transmit::Transmitter;
 use crate::trust::Desks;
-use app::{App, Counters, Parts, Sources};
+use app::{App, Blocking, Counters, Parts, Sources};
 use config::ExtAuthzConfig;
 use handle::{PipelineHandle, Unjudged, now};
 use identity::guard::KnownTokens;
@@ -136,14 +136,32 @@ impl RunningServer {
         }
     }
 
-    /// Runs until SIGTERM or SIGINT, then ends in order.
+    /// Reads the folders of Sigma rules again; every tenant has them when this answers.
+    pub async fn reread_rules(&self) -> Result<(), Problem> {
+        let Some(packs) = self.app.pipeline.packs().cloned() else { return Ok(()) };
+        app::in_background(move || packs.reload()).await?;
+        for tenant in self.app.meta.blocking(|meta| meta.read(|read| read.tenants())).await? {
+            self.app.pipeline.rules_changed(tenant.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs until SIGTERM or SIGINT, then ends in order. SIGHUP reads the folders of rules again.
     pub async fn run_until_signal(self) -> io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        let mut hangup = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => {
+                    if let Err(problem) = self.reread_rules().await {
+                        tracing::warn!(%problem, "rules could not be read again; those there were go on");
+                    }
+                }
+            }
         }
         tracing::info!("ending: running requests finish first");
         self.shutdown().await;

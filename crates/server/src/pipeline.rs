@@ -7,12 +7,14 @@
 pub mod inspection;
 pub mod leaves;
 pub mod outside;
+pub mod rules;
 pub mod worker;
 
 pub use crate::handle::Act;
 
 use detect::{DetectConfig, Detector, GroupConfig, Grouper};
 use respond::{Context, PolicySet, Proposal, Refusal};
+use rules::Watch;
 use schema::{
     Action, ActionState, BlastRadius, Comment, EntityKind, Event, Finding, Incident,
     IncidentStatus, Restrictions, StepKind, StoryStep, Timestamp,
@@ -30,6 +32,8 @@ const INCIDENTS_KEPT_MS: i64 = 31 * 24 * 60 * 60 * 1000;
 /// One tenant's reasoning, from event to restriction.
 pub struct Engine {
     detector: Detector,
+    /// Written rules; none until they are [set](Watch::set_rules).
+    pub watch: Watch,
     group: GroupConfig,
     grouper: Grouper,
     policies: PolicySet,
@@ -62,6 +66,7 @@ impl Engine {
         hash_key: [u8; 16],
     ) -> Self {
         Engine {
+            watch: Watch::new(detect.time.refire_secs),
             detector: Detector::with_hash_key(detect, hash_key),
             grouper: Grouper::new(group.clone()),
             group,
@@ -85,12 +90,21 @@ impl Engine {
 
     /// One event, seen once.
     pub fn observe(&mut self, event: &Event) -> Vec<Finding> {
+        let mut found = self.detector.observe(event);
+        found.extend(self.watch.observe(event));
+        found
+    }
+
+    /// An event of the past that only baselines are learnt from: too old to bear on written rules.
+    pub fn learn(&mut self, event: &Event) -> Vec<Finding> {
         self.detector.observe(event)
     }
 
     /// Time passes: windows close, also when nothing arrives.
     pub fn advance(&mut self, now: Timestamp) -> Vec<Finding> {
-        self.detector.advance(now)
+        let mut found = self.detector.advance(now);
+        found.extend(self.watch.advance(now));
+        found
     }
 
     /// A finding joins its incident, and the policies say what they want done.

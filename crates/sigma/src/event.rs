@@ -7,6 +7,7 @@ mod record;
 pub use json::{Cursor, Doc, Json, Kind, Reader};
 pub use name::Name;
 pub use record::Record;
+pub(crate) use record::{descend, own_scalars, scalars};
 
 use crate::limits::EVENT_VALUE_BYTES_MAX;
 use crate::rule::LogSource;

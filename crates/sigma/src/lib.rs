@@ -13,6 +13,7 @@ mod event;
 pub mod exam;
 pub mod limits;
 mod modifier;
+pub mod ocsf;
 mod pipeline;
 mod predicate;
 mod rule;

@@ -12,6 +12,7 @@ fn finding(rule: &str, minute: i64, severity: Severity, entities: &[&str]) -> Fi
         id: Finding::id_for(rule, &entities[0], time),
         rule: rule.to_owned(),
         rule_version: 1,
+        analytic: None,
         time,
         first_seen: time,
         last_seen: time,

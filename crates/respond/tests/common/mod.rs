@@ -32,6 +32,7 @@ pub fn finding(
         id: Uuid::from_u128(number),
         rule: rule.to_owned(),
         rule_version: 1,
+        analytic: None,
         time,
         first_seen: time,
         last_seen: time,

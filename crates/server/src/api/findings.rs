@@ -4,6 +4,7 @@ use super::extract::{Json, Page, Params, Path, list, page_size, read_cursor, rea
 use crate::app::{App, Blocking};
 use crate::identity::Caller;
 use crate::problem::Problem;
+use crate::rights::Right;
 use axum::extract::State;
 use schema::Finding;
 use serde::Deserialize;
@@ -49,8 +50,10 @@ pub async fn list_findings(
         after: read_cursor(query.after.as_deref())?,
         limit: limit + 1,
     };
-    let found =
+    let may_read = caller.rights.has(Right::EventsRead);
+    let mut found =
         app.meta.blocking(move |m| m.read(|read| read.findings(&caller.tenant, &filter))).await?;
+    found.iter_mut().for_each(|finding| without_values(finding, may_read));
     Ok(Json(Page::of(found, limit, |finding| (finding.time, finding.id))))
 }
 
@@ -62,6 +65,16 @@ pub async fn one(
     Caller(caller): Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Finding>, Problem> {
+    let may_read = caller.rights.has(Right::EventsRead);
     let found = app.meta.blocking(move |m| m.read(|read| read.finding(&caller.tenant, id))).await?;
-    found.map(Json).ok_or_else(|| Problem::not_found("finding", id))
+    let mut found = found.ok_or_else(|| Problem::not_found("finding", id))?;
+    without_values(&mut found, may_read);
+    Ok(Json(found))
+}
+
+/// Values of events are for those who may read events.
+fn without_values(finding: &mut Finding, may_read: bool) {
+    if let Some(analytic) = finding.analytic.as_mut().filter(|_| !may_read) {
+        analytic.matched.iter_mut().for_each(|matched| matched.value = "****".to_owned());
+    }
 }

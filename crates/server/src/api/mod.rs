@@ -17,6 +17,7 @@ mod login;
 mod metrics;
 pub mod openapi;
 mod policies;
+mod sigma;
 mod ssf;
 mod tenants;
 mod tokens;
@@ -89,6 +90,24 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/policy/check", post(policies::check))
         .route("/api/v1/policy/versions", get(policies::history))
         .route("/api/v1/policy/versions/{version}", get(policies::version))
+        .route("/api/v1/sigma/rules", get(sigma::rules::list_rules).post(sigma::rules::create))
+        .route("/api/v1/sigma/rules/check", post(sigma::rules::check))
+        .route(
+            "/api/v1/sigma/rules/{id}",
+            get(sigma::rules::one).put(sigma::rules::update).delete(sigma::rules::remove),
+        )
+        .route("/api/v1/sigma/rules/{id}/replay", post(sigma::replay::replay))
+        .route(
+            "/api/v1/sigma/selection",
+            get(sigma::reports::selection).put(sigma::reports::put_selection),
+        )
+        .route("/api/v1/sigma/coverage", get(sigma::reports::coverage))
+        .route("/api/v1/sigma/noise", get(sigma::reports::noise))
+        .route(
+            "/api/v1/sigma/exceptions",
+            get(sigma::exceptions::list_exceptions).post(sigma::exceptions::create),
+        )
+        .route("/api/v1/sigma/exceptions/{id}", delete(sigma::exceptions::remove))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/api/v1/audit/{index}/proof", get(audit::proof))

@@ -2,7 +2,7 @@
 
 use super::{
     actions, audit, authzen, entities, events, export, findings, forward_auth, gateway, health,
-    incidents, intake, login, metrics, policies, ssf, tenants, tokens, trust, users,
+    incidents, intake, login, metrics, policies, sigma, ssf, tenants, tokens, trust, users,
 };
 use crate::identity::guard::COOKIE;
 use crate::problem::Problem;
@@ -34,6 +34,10 @@ use utoipa::{Modify, OpenApi};
         actions::list_actions, actions::one, actions::approve, actions::reject, actions::undo, actions::extend,
         entities::one, entities::timeline, entities::restrictions,
         policies::current, policies::replace, policies::check, policies::history, policies::version,
+        sigma::rules::list_rules, sigma::rules::create, sigma::rules::check, sigma::rules::one,
+        sigma::rules::update, sigma::rules::remove, sigma::replay::replay,
+        sigma::reports::selection, sigma::reports::put_selection, sigma::reports::coverage, sigma::reports::noise,
+        sigma::exceptions::list_exceptions, sigma::exceptions::create, sigma::exceptions::remove,
         audit::list, audit::checkpoint, audit::proof,
         intake::events, intake::logs,
         gateway::restrictions, gateway::applied, gateway::loss,

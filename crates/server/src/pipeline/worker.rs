@@ -5,8 +5,11 @@
 //! nothing needs a lock. A batch is durable before the task sees it; what it had not judged when the
 //! process was killed is judged at the next start, because the engine is rebuilt from the store.
 
+pub mod rules;
+
 use super::inspection::Inspection;
 use super::outside::{Delivered, Outside};
+use super::rules::packs::Packs;
 use super::{Engine, leaves};
 use crate::app::Blocking;
 use crate::deeds;
@@ -29,7 +32,7 @@ use schema::{
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use store::meta::{ActionFilter, Change, IncidentFilter, Meta, Policy, Tenant};
+use store::meta::{ActionFilter, Change, IncidentFilter, Meta, Policy, SigmaException, Tenant};
 use store::{EventFilter, Order, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
@@ -67,6 +70,8 @@ pub struct Tuning {
     pub outside: Outside,
     /// Rules over records that no gateway inspected.
     pub waf: Option<Arc<Inspection>>,
+    /// Rule folders all tenants share.
+    pub packs: Option<Arc<Packs>>,
 }
 
 /// The real pipeline: store, engines, metadata, ledger.
@@ -100,6 +105,7 @@ enum Command {
     },
     Policy(Box<PolicySet>),
     Tenant(Box<Tenant>),
+    Rules(oneshot::Sender<Result<(), Problem>>),
     Applied {
         gateway: String,
         version: u64,
@@ -155,6 +161,8 @@ impl Judged {
                     judged_until: 0,
                     has_failed: false,
                     marked_until: 0,
+                    exceptions: Vec::new(),
+                    counted: 0,
                 };
                 tokio::spawn(worker.run(inbox, now()));
                 TenantHandle { commands, restrictions }
@@ -251,6 +259,14 @@ impl Pipeline for Judged {
         })
     }
 
+    fn packs(&self) -> Option<&Arc<Packs>> {
+        self.shared.tuning.packs.as_ref()
+    }
+
+    fn rules_changed(&self, tenant: TenantId) -> Answer<'_, ()> {
+        Box::pin(async move { self.ask(&tenant, Command::Rules).await })
+    }
+
     fn tenant_changed(&self, tenant: Tenant) -> Answer<'_, ()> {
         Box::pin(async move {
             let id = tenant.id.clone();
@@ -291,6 +307,10 @@ struct Worker {
     has_failed: bool,
     /// The same, as the metadata knows it.
     marked_until: Timestamp,
+    /// Exceptions from rules whose end has not been written down.
+    exceptions: Vec<SigmaException>,
+    /// When hits of rules were last written down.
+    counted: Timestamp,
 }
 
 impl Worker {
@@ -316,6 +336,7 @@ impl Worker {
                 warn!(tenant = %self.tenant, %problem, "judging failed");
             }
         }
+        let _ = self.keep_rules(now()).await;
         let _ = self.mark(Timestamp::MAX).await;
     }
 
@@ -371,6 +392,9 @@ impl Worker {
             Ok(desk) => self.desk = Some(desk),
             Err(problem) => warn!(tenant = %self.tenant, %problem, "no access can be judged"),
         }
+        if let Err(problem) = self.load_rules().await {
+            warn!(tenant = %self.tenant, %problem, "written rules are not at work");
+        }
         self.voids = Voids::since_start(started);
         // Restrictions hold again before anything is learnt.
         self.publish(version);
@@ -402,16 +426,23 @@ impl Worker {
         self.judged_until = mark;
         self.marked_until = mark;
         let (engine, desk, mut unjudged) = (&mut self.engine, &self.desk, Vec::new());
+        let rules_from = mark.saturating_sub(engine.watch.memory_ms());
         let learnt = self
             .shared
             .store
             .replay(&self.tenant, started - LEARN_MS, started, |event| {
-                let findings = engine.observe(&event);
+                let findings = match event.received >= rules_from {
+                    true => engine.observe(&event),
+                    false => engine.learn(&event),
+                };
                 if let Some(desk) = desk {
                     desk.learn(&event, &findings);
                 }
                 if event.received > mark {
                     unjudged.extend(findings);
+                } else {
+                    // Counted before the restart.
+                    engine.watch.take_counts();
                 }
             })
             .await?;
@@ -441,6 +472,10 @@ impl Worker {
             Command::Tenant(tenant) => {
                 let protected = self.shared.tuning.protected.clone();
                 self.engine.set_context(Context { mode: respond_mode(tenant.mode), protected });
+                Ok(())
+            }
+            Command::Rules(answer) => {
+                let _ = answer.send(self.load_rules().await);
                 Ok(())
             }
             Command::Applied { gateway, version, answer } => {
@@ -713,6 +748,7 @@ impl Worker {
             };
             self.record(change).await?;
         }
+        self.keep_rules(time).await?;
         self.mark(time).await
     }
 

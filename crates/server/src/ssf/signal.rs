@@ -156,6 +156,7 @@ fn revoked(session: &str, jti: &str, at: Timestamp) -> Finding {
         id: id_from_seed(at, format!("session-revoked\0{session}\0{jti}").as_bytes()),
         rule: "session-revoked".to_owned(),
         rule_version: 1,
+        analytic: None,
         time: at,
         first_seen: at,
         last_seen: at,

@@ -27,6 +27,7 @@ fn plant(house: &House, tenant: &TenantId, evidence: Vec<Uuid>, state: &str) -> 
         id: Uuid::now_from(now, 1),
         rule: "api-key-theft".to_owned(),
         rule_version: 1,
+        analytic: None,
         time: now,
         first_seen: now,
         last_seen: now,

@@ -13,6 +13,7 @@ mod common;
 mod identity;
 mod intake;
 mod roles;
+mod sigma;
 mod trust_authzen;
 mod trust_geoip;
 mod trust_live;

@@ -262,7 +262,7 @@ fn without_spaces(name: &str) -> String {
 }
 
 /// The value at a path: the whole name as one key first, then step by step; each of a list's elements.
-fn descend<'a, J: Json<'a>>(
+pub(crate) fn descend<'a, J: Json<'a>>(
     at: J,
     path: &str,
     depth: usize,
@@ -292,7 +292,7 @@ fn descend<'a, J: Json<'a>>(
 }
 
 /// Every scalar in a value, lists and objects opened; false when `each` has had enough.
-fn scalars<'a, J: Json<'a>>(
+pub(crate) fn scalars<'a, J: Json<'a>>(
     name: &'a str,
     value: J,
     depth: usize,
@@ -311,7 +311,7 @@ fn scalars<'a, J: Json<'a>>(
 }
 
 /// Values of a field: of an element with attributes its text, of a list each, of an object all below but null.
-fn own_scalars<'a, J: Json<'a>>(
+pub(crate) fn own_scalars<'a, J: Json<'a>>(
     value: J,
     depth: usize,
     each: &mut dyn FnMut(Scalar<'a>) -> bool,

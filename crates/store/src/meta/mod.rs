@@ -14,6 +14,7 @@ mod outbox;
 mod people;
 mod policies;
 mod records;
+mod sigma;
 mod trust;
 
 pub use access::{Attempts, Session, Token};
@@ -22,6 +23,10 @@ pub use outbox::PendingLeaf;
 pub use people::{Mode, RetentionDays, Role, Tenant, User};
 pub use policies::Policy;
 pub use records::{ActionFilter, Change, Cursor, FindingFilter, IncidentFilter, Recorded};
+pub use sigma::{
+    SIGMA_EXCEPTIONS_MAX, SIGMA_HITS_DAYS, SIGMA_RULES_MAX, SigmaCounts, SigmaException, SigmaHits,
+    SigmaRule,
+};
 pub use trust::{TrustDecision, TrustDecisionFilter, TrustEntry, TrustText, TrustVersion};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -32,7 +37,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Each entry takes the database from version n to n+1 (`PRAGMA user_version`). Entries are added, never edited.
-const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// Readers kept open; more are opened when more ask at once, and closed again.
 const IDLE_READERS_MAX: usize = 4;

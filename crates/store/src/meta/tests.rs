@@ -153,6 +153,7 @@ fn findings_and_actions_are_found_by_what_they_name() {
         id: Uuid::from_u128(1),
         rule: "api-key-theft".to_owned(),
         rule_version: 1,
+        analytic: None,
         time: 5,
         first_seen: 5,
         last_seen: 5,
@@ -263,4 +264,61 @@ fn a_newer_database_is_left_alone() {
     let path = folder.path().join("meta.sqlite");
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(Meta::open(&path), Err(MetaError::Newer { found: 99, .. })));
+}
+
+#[test]
+fn rules_have_versions_and_exceptions_end_once() {
+    let (_folder, meta) = open();
+    let (home, other) = (tenant("default"), tenant("other"));
+    let rule = |text: &str, removed: bool| SigmaRule {
+        id: "r".to_owned(),
+        version: 0,
+        text: text.to_owned(),
+        enabled: true,
+        origin: "site".to_owned(),
+        author: "user:1".to_owned(),
+        reason: "r".to_owned(),
+        changed: 0,
+        removed,
+    };
+    let put = |text: &str, removed, at| {
+        meta.write(|tx| tx.put_sigma_rule(&home, &rule(text, removed), at)).unwrap()
+    };
+    assert_eq!((put("a", false, 1).version, put("b", false, 2).version), (1, 2));
+    let newest = meta.read(|read| read.sigma_rules(&home)).unwrap();
+    assert_eq!((newest.len(), newest[0].text.as_str(), newest[0].changed), (1, "b", 2));
+    assert_eq!(meta.read(|read| read.sigma_rules(&other)).unwrap(), []);
+    put("", true, 3);
+    assert_eq!(meta.read(|read| read.sigma_rule(&home, "r")).unwrap(), None);
+    assert_eq!(put("c", false, 4).version, 4, "a rule that comes back goes on counting");
+
+    let exception = SigmaException {
+        id: Uuid::from_u128(7),
+        rule: Some("r".to_owned()),
+        selection: None,
+        entity: Some(key()),
+        author: "user:1".to_owned(),
+        reason: "r".to_owned(),
+        created: 10,
+        expires: 20,
+        ended: None,
+        suppressed: 0,
+    };
+    let hits = SigmaHits { rule: "r".to_owned(), day: 5, hits: 3, suppressed: 1 };
+    let counts = SigmaCounts { hits: vec![hits], suppressed: vec![(exception.id, 1)] };
+    meta.write(|tx| {
+        tx.put_sigma_exception(&home, &exception)?;
+        tx.count_sigma(&home, &counts, 5)?;
+        tx.count_sigma(&home, &counts, 5)
+    })
+    .unwrap();
+    let since = |time| meta.read(|read| read.sigma_exceptions_since(&home, time)).unwrap();
+    assert_eq!((since(19).len(), since(20).len()), (1, 0));
+    assert_eq!(since(19)[0].suppressed, 2);
+    assert_eq!(meta.read(|read| read.sigma_hits(&home, 5)).unwrap()[0].hits, 6);
+    let end = || meta.write(|tx| tx.end_sigma_exception(&home, exception.id, 15)).unwrap();
+    assert_eq!((end(), end()), (true, false));
+    let list = |ended| meta.read(|read| read.sigma_exceptions(&home, ended, None, 10)).unwrap();
+    assert_eq!((list(false).len(), list(true).len()), (0, 1));
+    assert_eq!(meta.read(|read| read.sigma_exception(&other, exception.id)).unwrap(), None);
 }

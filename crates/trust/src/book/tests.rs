@@ -51,6 +51,7 @@ fn of_too_many_findings_the_least_grave_go() {
         id: Uuid::from_u128(number),
         rule: "rule".to_owned(),
         rule_version: 1,
+        analytic: None,
         time: 0,
         first_seen: 0,
         last_seen: 0,

@@ -130,6 +130,7 @@ fn finding(
         id: Uuid::from_u128(u128::from(rule.len() as u64) << 64 | at as u128),
         rule: rule.to_owned(),
         rule_version: 1,
+        analytic: None,
         time: at,
         first_seen: at,
         last_seen: at,

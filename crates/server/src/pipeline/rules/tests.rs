@@ -1,0 +1,135 @@
+use super::*;
+use schema::{activity, class};
+use serde_json::json;
+use store::meta::{SigmaException, SigmaRule};
+
+const RULE: &str = "
+title: Admin pages
+id: 7e9b7a2c-0f0e-4a53-9a35-0d3d2a0b6f11
+logsource: {category: webserver}
+detection:
+  selection: {cs-uri-stem|startswith: /admin}
+  condition: selection
+";
+
+fn rules(since: Timestamp, exceptions: &[SigmaException]) -> Rules {
+    let rule = SigmaRule {
+        id: "7e9b7a2c-0f0e-4a53-9a35-0d3d2a0b6f11".to_owned(),
+        version: 3,
+        text: RULE.to_owned(),
+        enabled: true,
+        origin: packs::SITE.to_owned(),
+        author: "user:1".to_owned(),
+        reason: "r".to_owned(),
+        changed: since,
+        removed: false,
+    };
+    let compiled = exceptions.iter().map(|one| Arc::new(Exception::compile(one).unwrap()));
+    Rules {
+        site: Arc::new(Loaded::site(&[rule])),
+        exceptions: compiled.collect(),
+        ..Rules::default()
+    }
+}
+
+fn exception(from: Timestamp, until: Timestamp, selection: serde_json::Value) -> SigmaException {
+    SigmaException {
+        id: Uuid::from_u128(1),
+        rule: None,
+        selection: Some(selection.to_string()),
+        entity: None,
+        author: "user:1".to_owned(),
+        reason: "r".to_owned(),
+        created: from,
+        expires: until,
+        ended: None,
+        suppressed: 0,
+    }
+}
+
+fn visit(number: u128, time: Timestamp, client: &str, path: &str) -> Event {
+    Event {
+        id: Uuid::from_u128(number),
+        time,
+        received: time,
+        class_uid: class::HTTP_ACTIVITY,
+        activity_id: activity::of_method("GET"),
+        src_ip: Some(client.to_owned()),
+        path: Some(path.to_owned()),
+        log_format: Some("combined".to_owned()),
+        ..Event::default()
+    }
+}
+
+fn told(rules: Rules, events: &[Event]) -> Vec<Finding> {
+    let mut watch = Watch::new(3_600);
+    watch.set_rules(rules);
+    let mut found: Vec<Finding> = events.iter().flat_map(|event| watch.observe(event)).collect();
+    found.extend(watch.advance(i64::MAX / 2));
+    found
+}
+
+#[test]
+fn a_flood_is_one_finding_told_as_it_doubles() {
+    let events: Vec<Event> =
+        (0..1_000).map(|n| visit(n + 1, 10_000 + n as i64, "192.0.2.7", "/admin/x")).collect();
+    let found = told(rules(0, &[]), &events);
+    let totals: Vec<u64> = found.iter().map(|finding| finding.evidence_total).collect();
+    assert_eq!(totals, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000]);
+    assert!(found.iter().all(|finding| finding.id == found[0].id));
+    assert_eq!(found[10].evidence.len(), Finding::EVIDENCE_MAX);
+    assert_eq!(found[0].rule_version, 3);
+    // The same events and rules, the same findings.
+    assert_eq!(told(rules(0, &[]), &events), found);
+}
+
+#[test]
+fn a_rule_looks_at_what_came_after_it() {
+    let events = [
+        visit(1, 10_000, "192.0.2.7", "/admin"),
+        visit(2, 20_000, "192.0.2.7", "/admin"),
+        visit(3, 21_000, "192.0.2.7", "/adm"),
+    ];
+    let found = told(rules(20_000, &[]), &events);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].evidence, [Uuid::from_u128(2)]);
+}
+
+#[test]
+fn an_exception_holds_from_its_beginning_to_its_end() {
+    let exceptions = [exception(20_000, 30_000, json!({ "c-ip|cidr": "192.0.2.0/24" }))];
+    let events = [
+        visit(1, 19_999, "192.0.2.7", "/admin"),
+        visit(2, 20_000, "192.0.2.7", "/admin"),
+        visit(3, 25_000, "198.51.100.7", "/admin"),
+        visit(4, 30_000, "192.0.2.7", "/admin"),
+    ];
+    let found = told(rules(0, &exceptions), &events);
+    let evidence: Vec<Uuid> = found.iter().flat_map(|finding| finding.evidence.clone()).collect();
+    assert_eq!(evidence, [1, 3, 4].map(Uuid::from_u128));
+    assert_ne!(found[0].id, found[2].id, "after the exception it is a finding of its own");
+}
+
+#[test]
+fn a_choice_takes_by_level_status_and_tag() {
+    let meta = |level, status, tag: &str| sigma::Meta {
+        level,
+        status,
+        tags: vec![tag.to_owned()],
+        ..sigma::Meta::default()
+    };
+    use sigma::{Level, Status};
+    let high = meta(Some(Level::High), Some(Status::Test), "attack.t1");
+    let none = meta(None, None, "cve.1");
+    let old = meta(Some(Level::Critical), Some(Status::Deprecated), "attack.t1");
+    let takes = |choice: &Choice| [&high, &none, &old].map(|meta| choice.takes(meta));
+    assert_eq!(takes(&Choice::default()), [true, true, false]);
+    let level = Choice { level: Some(Level::Medium), ..Choice::default() };
+    assert_eq!(takes(&level), [true, false, false]);
+    let status = Choice { status: vec![Status::Deprecated], ..Choice::default() };
+    assert_eq!(takes(&status), [false, false, true]);
+    let tags = Choice { tags: vec!["cve.1".to_owned()], ..Choice::default() };
+    assert_eq!(takes(&tags), [false, true, false]);
+    let without = Choice { without_tags: vec!["cve.1".to_owned()], ..Choice::default() };
+    assert_eq!(takes(&without), [true, false, false]);
+}

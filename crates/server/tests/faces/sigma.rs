@@ -1,0 +1,364 @@
+//! Sigma rules in the running server: from a text to a finding, an exception that ends, the ledger.
+
+use crate::common::{As, House, agent, config};
+use serde_json::{Value, json};
+use server::rights::Scope;
+use std::fs;
+use std::time::{Duration, Instant};
+use store::meta::Role;
+
+const ID: &str = "7e9b7a2c-0f0e-4a53-9a35-0d3d2a0b6f11";
+
+const RULE: &str = "
+title: Scanner by its name
+id: 7e9b7a2c-0f0e-4a53-9a35-0d3d2a0b6f11
+status: stable
+author: Kim, for the house
+license: DRL-1.1
+logsource: {category: webserver}
+detection:
+  selection: {c-useragent|startswith: sqlmap, sc-status: 200}
+  condition: selection
+level: high
+tags: [attack.reconnaissance, attack.t1595.002]
+";
+
+const SPREE: &str = "
+title: One visit
+id: 11111111-0f0e-4a53-9a35-0d3d2a0b6f11
+name: visit
+logsource: {category: webserver}
+detection:
+  selection: {cs-uri-stem: /spree}
+  condition: selection
+---
+title: Spree
+id: 22222222-0f0e-4a53-9a35-0d3d2a0b6f11
+correlation:
+  type: event_count
+  rules: [visit]
+  group-by: [c-ip]
+  timespan: 10m
+  condition: {gte: 3}
+level: medium
+";
+
+async fn house() -> House {
+    house_with(|_| {}).await
+}
+
+async fn house_with(change: impl FnOnce(&mut server::Config)) -> House {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    change(&mut config);
+    start(folder, config).await
+}
+
+async fn start(folder: tempfile::TempDir, config: server::Config) -> House {
+    let (data, tuning) = (config.data.clone(), config.tuning().unwrap());
+    let server = server::start(config, tuning).await.unwrap();
+    House { agent: agent(&data), folder, server }
+}
+
+struct Desk<'a> {
+    house: &'a House,
+    people: As,
+    intake: As,
+    lines: std::cell::Cell<u64>,
+}
+
+impl<'a> Desk<'a> {
+    fn of(house: &'a House, tenant: &str, name: &str) -> Desk<'a> {
+        let (maker, people) = house.person(name, &[(tenant, Role::Owner)]);
+        let intake = house.token(tenant, maker, &[Scope::Intake]);
+        Desk { house, people, intake, lines: std::cell::Cell::new(0) }
+    }
+
+    /// One request as a web server logs it.
+    async fn visit(&self, client: &str, path: &str, agent: &str) {
+        let number = self.lines.get() + 1;
+        self.lines.set(number);
+        let time = schema::format_time(server::handle::now());
+        let line = json!({
+            "time_iso8601": time, "remote_addr": client, "request_method": "GET", "request_uri": path,
+            "status": "200", "http_host": "shop.example", "http_user_agent": agent,
+        });
+        let path = format!(
+            "/api/v1/intake/logs?source=web-{number}-{client}&format=json-access&site=shop"
+        );
+        let body = line.to_string().into_bytes();
+        self.house.send("POST", &path, &self.intake, &[], body).await.ok();
+    }
+
+    async fn findings(&self, rule: &str) -> Vec<Value> {
+        let path = format!("/api/v1/findings?rule={rule}&limit=100");
+        let page = self.house.get(&path, &self.people).await.ok().json();
+        page["items"].as_array().unwrap().clone()
+    }
+
+    /// Findings of the rule with this many events in all, once they are there.
+    async fn wait(&self, rule: &str, events: u64) -> Vec<Value> {
+        let began = Instant::now();
+        loop {
+            let found = self.findings(rule).await;
+            let total: u64 = found.iter().map(|f| f["evidence_total"].as_u64().unwrap()).sum();
+            if total >= events {
+                return found;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "{found:?}");
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+
+    async fn codes(&self) -> Vec<String> {
+        let mut codes = Vec::new();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(5) {
+            let page = self.house.get("/api/v1/audit?limit=500", &self.people).await.ok().json();
+            let items = page.as_array().unwrap();
+            codes = items
+                .iter()
+                .map(|item| item["leaf"]["reason"].as_str().unwrap_or_default().to_owned())
+                .collect();
+            if codes.iter().any(|code| code == "rule-removed") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        codes
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigma_a_rule_lives_from_its_text_to_its_removal() {
+    let house = house().await;
+    house.tenant("other");
+    let home = Desk::of(&house, "default", "kim");
+    let other = Desk::of(&house, "other", "lee");
+
+    // What cannot run is told with its place, and not taken.
+    let broken = RULE.replace("startswith", "beginswith");
+    let answer = house
+        .post("/api/v1/sigma/rules", &home.people, json!({ "text": broken, "reason": "r" }))
+        .await;
+    assert_eq!((answer.status, answer.code()), (400, "rule-invalid".to_owned()));
+    assert!(answer.json()["diagnostics"][0]["place"].as_str().unwrap().starts_with("rule.yml:"));
+    let check = house
+        .post("/api/v1/sigma/rules/check", &home.people, json!({ "text": RULE }))
+        .await
+        .ok()
+        .json();
+    assert_eq!((&check["valid"], &check["rules"][0]["served"]), (&json!(true), &json!(true)));
+
+    // Before the rule is there nothing fires; a replay says what it would have found.
+    home.visit("198.51.100.1", "/before", "sqlmap/1.8").await;
+    let body = json!({ "text": RULE, "reason": "scanners", "enabled": false });
+    let made = house.post("/api/v1/sigma/rules", &home.people, body.clone()).await.ok().json();
+    assert_eq!(
+        (&made["id"], &made["version"], &made["enabled"]),
+        (&json!(ID), &json!(1), &json!(false))
+    );
+    let twice = house.post("/api/v1/sigma/rules", &home.people, body).await;
+    assert_eq!((twice.status, twice.code()), (409, "rule-exists".to_owned()));
+    let replay = format!("/api/v1/sigma/rules/{ID}/replay");
+    let replayed = house.post(&replay, &home.people, json!({})).await.ok().json();
+    assert_eq!((&replayed["hits"], &replayed["complete"]), (&json!(1), &json!(true)), "{replayed}");
+    assert_eq!(replayed["entities"][0]["entity"], "address:198.51.100.1");
+
+    let rule = format!("/api/v1/sigma/rules/{ID}");
+    let on = json!({ "enabled": true, "reason": "replayed" });
+    let changed = house.call("PUT", &rule, &home.people, Some(on)).await.ok().json();
+    assert_eq!((&changed["version"], &changed["enabled"]), (&json!(2), &json!(true)));
+
+    // The next matching event fires, a near miss and another tenant's do not.
+    home.visit("198.51.100.2", "/x", "Mozilla/5.0 sqlmap").await;
+    other.visit("198.51.100.3", "/x", "sqlmap/1.8").await;
+    home.visit("198.51.100.3", "/x?q=1", "sqlmap/1.8").await;
+    let found = home.wait(ID, 1).await;
+    assert_eq!(found.len(), 1);
+    let finding = &found[0];
+    assert_eq!((&finding["severity"], &finding["rule_version"]), (&json!("high"), &json!(2)));
+    let analytic = &finding["analytic"];
+    assert_eq!(analytic["author"], "Kim, for the house");
+    assert_eq!(analytic["title"], "Scanner by its name");
+    assert_eq!(analytic["matched"][0]["path"], "http_request.user_agent");
+    assert_eq!(finding["attack"][0], json!({ "tactic": "TA0043", "technique": "T1595.002" }));
+    assert_eq!(finding["entities"][0], "address:198.51.100.3");
+    let incidents = house.get("/api/v1/incidents", &home.people).await.ok().json();
+    assert_eq!(incidents["items"][0]["findings"][0], finding["id"]);
+
+    // Who may not read events is not told their values.
+    let (_, viewer) = house.person("vic", &[("default", Role::Viewer)]);
+    let shown = house.get(&format!("/api/v1/findings?rule={ID}"), &viewer).await.ok().json();
+    assert_eq!(shown["items"][0]["analytic"]["matched"][0]["value"], "****");
+
+    // An exception keeps it quiet while it holds, and no longer.
+    let until = server::handle::now() + 2_000;
+    let exception = json!({
+        "rule": ID, "selection": { "cs-uri-stem|startswith": "/x" }, "entity": "address:198.51.100.3",
+        "reason": "our own scan", "expires_at": until,
+    });
+    let exception =
+        house.post("/api/v1/sigma/exceptions", &home.people, exception).await.ok().json();
+    home.visit("198.51.100.3", "/x?q=2", "sqlmap/1.8").await;
+    home.visit("198.51.100.3", "/y", "sqlmap/1.8").await;
+    let told = home.wait(ID, 2).await;
+    let total: u64 = told.iter().map(|f| f["evidence_total"].as_u64().unwrap()).sum();
+    assert_eq!(total, 2, "/x is quiet, /y is told: {told:?}");
+    tokio::time::sleep(Duration::from_millis(2_600)).await;
+    home.visit("198.51.100.3", "/x?q=3", "sqlmap/1.8").await;
+    home.wait(ID, 3).await;
+    let gone = house.get("/api/v1/sigma/exceptions?ended=true", &home.people).await.ok().json();
+    assert_eq!(gone["items"][0]["id"], exception["id"]);
+    assert_eq!(gone["items"][0]["ended"], json!(until));
+
+    // Counted: four hits, one of them suppressed.
+    let began = Instant::now();
+    let noise = loop {
+        let noise = house.get("/api/v1/sigma/noise", &home.people).await.ok().json();
+        if noise["rules"][0]["hits"] == 4 || began.elapsed() > Duration::from_secs(10) {
+            break noise;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(
+        (&noise["rules"][0]["hits"], &noise["rules"][0]["suppressed"]),
+        (&json!(4), &json!(1)),
+        "{noise}"
+    );
+    let gone = house.get("/api/v1/sigma/exceptions?ended=true", &home.people).await.ok().json();
+    assert_eq!(gone["items"][0]["suppressed"], 1);
+    let coverage = house.get("/api/v1/sigma/coverage", &home.people).await.ok().json();
+    assert_eq!(coverage["techniques"][0]["technique"], "T1595.002");
+    assert_eq!(coverage["techniques"][0]["hits"], 4);
+
+    // Removed, it is quiet; and all of it is in the ledger.
+    assert_eq!(house.call("DELETE", &rule, &home.people, None).await.status, 204);
+    home.visit("198.51.100.9", "/z", "sqlmap/1.8").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(home.findings(ID).await.iter().all(|f| f["entities"][0] != "address:198.51.100.9"));
+    assert_eq!(house.get(&rule, &home.people).await.status, 404);
+    let codes = home.codes().await;
+    for code in [
+        "rule-added",
+        "rule-changed",
+        "rule-removed",
+        "exception-added",
+        "exception-expired",
+        ID,
+        "folded",
+    ] {
+        assert!(codes.iter().any(|known| known == code), "{code} of {codes:?}");
+    }
+
+    // Another tenant has none of it.
+    assert_eq!(other.findings(ID).await, Vec::<Value>::new());
+    let theirs = house.get("/api/v1/sigma/rules", &other.people).await.ok().json();
+    assert_eq!(theirs["total"], 0);
+    let theirs = house.get("/api/v1/sigma/exceptions?ended=true", &other.people).await.ok().json();
+    assert_eq!(theirs["items"], json!([]));
+    house.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigma_a_correlation_groups_and_names_who_it_was() {
+    let house = house().await;
+    let id = "22222222-0f0e-4a53-9a35-0d3d2a0b6f11";
+    let desk = Desk::of(&house, "default", "kim");
+    let body = json!({ "text": SPREE, "reason": "r" });
+    house.post("/api/v1/sigma/rules", &desk.people, body).await.ok();
+    desk.visit("198.51.100.7", "/spree", "a").await;
+    desk.visit("198.51.100.7", "/spree", "a").await;
+    desk.visit("198.51.100.8", "/spree", "a").await;
+    desk.visit("198.51.100.7", "/spree", "a").await;
+    let found = desk.wait(id, 3).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["analytic"]["matched"][0]["value"], "198.51.100.7");
+    assert_eq!(found[0]["entities"][0], "address:198.51.100.7");
+    house.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigma_folders_of_rules_are_shared_and_chosen_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let pack = folder.path().join("house-pack");
+    fs::create_dir(&pack).unwrap();
+    fs::write(pack.join("a.yml"), RULE).unwrap();
+    let low = RULE
+        .replace(ID, "33333333-0f0e-4a53-9a35-0d3d2a0b6f11")
+        .replace("level: high", "level: low");
+    fs::write(pack.join("b.yml"), low).unwrap();
+    fs::write(pack.join("broken.yml"), "title: x\n").unwrap();
+    let mut config = config(folder.path());
+    let text = format!("sigma: {{rules: ['{}', /does/not/exist]}}", pack.display());
+    config.sigma = server::Config::parse("server.yaml", &text).unwrap().sigma;
+    let house = start(folder, config).await;
+    let desk = Desk::of(&house, "default", "kim");
+    let list = house.get("/api/v1/sigma/rules", &desk.people).await.ok().json();
+    assert_eq!(
+        (&list["total"], &list["enabled"], &list["broken"]),
+        (&json!(3), &json!(2), &json!(1)),
+        "{list}"
+    );
+    assert_eq!(list["faults"][0]["code"], "rules-unreadable");
+
+    let choice = json!({ "selection": { "level": "medium" }, "reason": "noise" });
+    house.call("PUT", "/api/v1/sigma/selection", &desk.people, Some(choice)).await.ok();
+    desk.visit("198.51.100.3", "/x", "sqlmap/1.8").await;
+    let found = desk.wait(ID, 1).await;
+    assert_eq!(found[0]["analytic"]["origin"], "house-pack");
+    assert!(desk.findings("33333333-0f0e-4a53-9a35-0d3d2a0b6f11").await.is_empty());
+
+    // A pack's rule is switched, not rewritten.
+    let rule = format!("/api/v1/sigma/rules/{ID}");
+    let text = json!({ "text": RULE, "reason": "r" });
+    assert_eq!(house.call("PUT", &rule, &desk.people, Some(text)).await.code(), "rule-of-pack");
+    let off = json!({ "enabled": false, "reason": "r" });
+    let off = house.call("PUT", &rule, &desk.people, Some(off)).await.ok().json();
+    assert_eq!((&off["enabled"], off["text"].as_str()), (&json!(false), Some(RULE)));
+    desk.visit("198.51.100.4", "/x", "sqlmap/1.8").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(desk.findings(ID).await.len(), 1);
+
+    // Read anew, the folder has one more; what was said of the others stays.
+    let more = RULE.replace(ID, "44444444-0f0e-4a53-9a35-0d3d2a0b6f11");
+    fs::write(pack.join("c.yml"), more).unwrap();
+    house.server.reread_rules().await.unwrap();
+    let list = house.get("/api/v1/sigma/rules", &desk.people).await.ok().json();
+    assert_eq!((&list["total"], &list["enabled"]), (&json!(4), &json!(1)), "{list}");
+    desk.visit("198.51.100.5", "/x", "sqlmap/1.8").await;
+    desk.wait("44444444-0f0e-4a53-9a35-0d3d2a0b6f11", 1).await;
+    assert_eq!(desk.findings(ID).await.len(), 1);
+    house.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigma_exceptions_that_say_too_much_or_nothing_are_refused() {
+    let house = house().await;
+    let (_, people) = house.owner();
+    let day = 24 * 60 * 60 * 1000;
+    for (body, code) in [
+        (json!({ "reason": "r" }), "exception-too-wide"),
+        (json!({ "rule": "nothing", "reason": "r" }), "rule-unknown"),
+        (json!({ "entity": "address:192.0.2.1", "reason": " " }), "reason-missing"),
+        (json!({ "entity": "192.0.2.1", "reason": "r" }), "exception-invalid"),
+        (
+            json!({ "entity": "address:192.0.2.1", "reason": "r", "expires_at": 5 }),
+            "expires-invalid",
+        ),
+        (
+            json!({ "entity": "address:192.0.2.1", "reason": "r", "expires_at": server::handle::now() + 91 * day }),
+            "expires-invalid",
+        ),
+        (json!({ "selection": "x", "reason": "r" }), "exception-invalid"),
+        (json!({ "selection": { "a|nonsense": "x" }, "reason": "r" }), "exception-invalid"),
+    ] {
+        let answer = house.post("/api/v1/sigma/exceptions", &people, body.clone()).await;
+        assert_eq!((answer.status, answer.code()), (400, code.to_owned()), "{body}");
+    }
+    let body = json!({ "entity": "address:192.0.2.1", "reason": "r" });
+    let made = house.post("/api/v1/sigma/exceptions", &people, body).await.ok().json();
+    let holds = made["expires_at"].as_i64().unwrap() - made["created"].as_i64().unwrap();
+    assert_eq!(holds, 7 * day);
+    house.server.shutdown().await;
+}
