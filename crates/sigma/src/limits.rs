@@ -55,9 +55,19 @@ pub const CORRELATION_DEPTH_MAX: usize = 8;
 /// Hits, or different values, that one window keeps, and the largest count a rule may ask for.
 pub const COUNT_MAX: usize = 10_000;
 /// Groups that all correlations keep together; over that the one that would end first is given up, and counted.
-pub const GROUPS_MAX: usize = 200_000;
+pub const GROUPS_MAX: usize = 800_000;
+/// Bytes that groups take together: values are written by attackers, and windows may be long.
+pub const GROUPS_BYTES_MAX: usize = 320 << 20;
 /// Hits that wait for earlier ones; over that the earliest are taken as they are, and counted.
 pub const PENDING_MAX: usize = 1_000_000;
+/// Bytes of hits that wait.
+pub const PENDING_BYTES_MAX: usize = 128 << 20;
+/// How far an event may be ahead of the caller's time, or of all events before it, and be believed.
+pub const AHEAD_MS_MAX: i64 = 3_600_000;
+/// So many events in a row that are far ahead of those before them are no mistake: time went on.
+pub const AHEAD_RUN: u32 = 8;
+/// Bytes of an event's id that is no UUID.
+pub const EVENT_ID_BYTES_MAX: usize = 256;
 /// Events named by one finding, the latest of them.
 pub const EVIDENCE_MAX: usize = 100;
 /// Bytes of a value that hits are grouped by or counted.

@@ -4,8 +4,10 @@ use super::*;
 use crate::compile::Options;
 use crate::event::Record;
 use crate::rule::LogSource;
-use proptest::prelude::*;
 use serde_json::{Value, json};
+
+mod hostile;
+mod order;
 
 const RULES: &str = "
 title: failed
@@ -293,7 +295,7 @@ fn what_comes_too_late_or_without_its_group_is_counted() {
     }
     assert_eq!(seconds(&correlator.advance_to(&mut state, 200_000)), [100]);
     assert_eq!(state.told, Told { late: 1, ungrouped: 1, ..Told::default() });
-    assert_eq!(state.groups.values().map(BTreeMap::len).sum::<usize>(), 0);
+    assert_eq!(state.groups(), 0);
 }
 
 #[test]
@@ -307,88 +309,4 @@ fn the_same_event_delivered_twice_counts_once() {
         assert_eq!(feed(&set, &correlator, &mut state, (0, &one)), []);
     }
     assert_eq!(correlator.finish(&mut state), []);
-}
-
-const ALL_KINDS: &str = "  type: event_count\n  rules: [failed]\n  group-by: [user]\n  timespan: 20s\n  condition: {gte: 3}
----
-title: v
-id: v
-correlation: {type: value_count, rules: [failed, worked], group-by: [user], timespan: 15s, condition: {field: n, gte: 3}}
----
-title: o
-id: o
-correlation: {type: temporal_ordered, rules: [c, worked, third], group-by: [user], timespan: 30s}
----
-title: few
-id: few
-correlation: {type: event_count, rules: [third], timespan: 10s, condition: {lt: 3}}
----
-title: sum
-id: sum
-correlation: {type: value_avg, rules: [failed, third], group-by: [user], timespan: 12s, condition: {field: n, gt: 4}}
----
-title: x
-id: x
-correlation: {type: temporal, rules: [failed, worked], group-by: [user], timespan: 9s, condition: failed and not worked}
-";
-
-fn stream() -> impl Strategy<Value = Vec<(Happened, i64)>> {
-    let what = prop::sample::select(vec!["failed", "worked", "third"]);
-    let user = prop::sample::select(vec!["ann", "ben"]);
-    let one =
-        (0..120i64, what, user, 0..9i64, 0..10i64).prop_map(|(second, what, user, n, delay)| {
-            ((second, what, json!({"user": user, "n": n})), delay)
-        });
-    prop::collection::vec(one, 0..80)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
-
-    /// Events that come in any order within the lateness give the same findings, and so does a restart.
-    #[test]
-    fn order_of_arrival_and_restarts_change_nothing(stream in stream(), stop in 0usize..80) {
-        let set = sound(ALL_KINDS);
-        let correlator = Correlator::new(&set, 10_000);
-        let mut inputs: Vec<(usize, &(Happened, i64))> = stream.iter().enumerate().collect();
-
-        inputs.sort_by_key(|(_, ((second, ..), _))| *second);
-        let mut state = State::default();
-        let mut ordered = Vec::new();
-        for (index, (event, _)) in &inputs {
-            ordered.extend(feed(&set, &correlator, &mut state, (*index, event)));
-        }
-        prop_assert_eq!(state.told.late, 0);
-        ordered.extend(correlator.finish(&mut state));
-
-        inputs.sort_by_key(|(_, ((second, ..), delay))| second + delay);
-        let mut state = State::default();
-        let mut shuffled = Vec::new();
-        for (position, (index, (event, _))) in inputs.iter().enumerate() {
-            if position == stop {
-                let saved = serde_json::to_string(&state).unwrap();
-                let restored: State = serde_json::from_str(&saved).unwrap();
-                prop_assert_eq!(&restored, &state);
-                state = restored;
-            }
-            shuffled.extend(feed(&set, &correlator, &mut state, (*index, event)));
-        }
-        prop_assert_eq!(state.told.late, 0);
-        shuffled.extend(correlator.finish(&mut state));
-        prop_assert_eq!(ordered, shuffled);
-    }
-
-    /// Nothing that is kept outlives its time.
-    #[test]
-    fn windows_end(stream in stream()) {
-        let set = sound(ALL_KINDS);
-        let correlator = Correlator::new(&set, 1_000_000);
-        let mut state = State::default();
-        for (index, (event, _)) in stream.iter().enumerate() {
-            feed(&set, &correlator, &mut state, (index, event));
-        }
-        correlator.advance_to(&mut state, 10_000_000);
-        prop_assert!(state.deadlines.is_empty() && state.pending.is_empty());
-        prop_assert!(state.groups.values().all(BTreeMap::is_empty));
-    }
 }

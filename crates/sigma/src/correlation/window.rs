@@ -1,38 +1,108 @@
 //! What one group keeps of its hits, and the figure it comes to.
 
+use super::hit::EventId;
 use super::rule::{Correlation, Kind};
 use crate::condition::{Expression, Names};
 use crate::limits::{COUNT_MAX, EVIDENCE_MAX};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 /// An event at its time.
-type Seen = (i64, Box<str>);
+pub(super) type Seen = (i64, EventId);
 
-/// What is kept depends on what is asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What is kept depends on what is asked; no more of it than the figure and the finding need.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Window {
-    /// How many: the latest hits, and how many there were at all.
-    Times { latest: VecDeque<Seen>, count: u64 },
-    /// How many different: for each value its latest hit, and values by that time.
-    Values { latest: BTreeMap<Box<str>, Seen>, by_time: BTreeSet<(i64, Box<str>)> },
+    /// How many.
+    Times(Box<Times>),
+    /// How many different.
+    Values(Box<Values>),
     /// How much.
-    Numbers { all: VecDeque<(i64, Box<str>, f64)>, sum: f64, count: u64 },
+    Numbers(Box<Numbers>),
     /// Which of the rules: for each its latest hit.
-    Rules(Vec<Option<Seen>>),
+    Rules(Box<[Option<Seen>]>),
     /// Which of the rules in their order: for each the chain that ends with it and began last.
-    Chains(Vec<Option<(i64, Vec<Box<str>>)>>),
+    Chains(Box<[Option<Chain>]>),
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Times {
+    /// Of each hit, where the window slides; one that ends as a whole only counts.
+    pub times: VecDeque<i64>,
+    pub events: Latest,
+    pub count: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Values {
+    /// By hash.
+    pub seen: Vec<Value>,
+    /// None of them is older.
+    pub oldest_ms: i64,
+}
+
+/// A value by its hash, keyed by nothing but wide enough that nobody finds two of one, and its latest hit.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Value {
+    pub hash: (u64, u64),
+    pub time_ms: i64,
+    pub event: EventId,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Numbers {
+    /// Beside the numbers, where the window slides.
+    pub times: VecDeque<i64>,
+    /// Where they are asked for one by one again: a mean needs none of them.
+    pub numbers: VecDeque<f64>,
+    pub events: Latest,
+    pub sum: f64,
+    pub count: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Chain {
+    pub began_ms: i64,
+    pub events: Box<[EventId]>,
+}
+
+/// The latest events, as many as a finding names.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Latest(pub VecDeque<EventId>);
+
+impl Latest {
+    fn push(&mut self, event: EventId) {
+        if self.0.len() >= EVIDENCE_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(event);
+    }
+
+    /// Forgets the oldest when no more than `kept` hits are left.
+    fn keep(&mut self, kept: usize) {
+        while self.0.len() > kept {
+            self.0.pop_front();
+        }
+    }
+
+    fn weight(&self) -> usize {
+        // Ids of one source are alike.
+        self.0.capacity() * size_of::<EventId>()
+            + self.0.len() * self.0.back().map_or(0, EventId::heap)
+    }
 }
 
 /// A hit as a window takes it.
 pub(crate) struct Entry<'h> {
     pub time_ms: i64,
-    pub event: &'h str,
+    pub event: &'h EventId,
     /// Which of the correlation's rules.
     pub place: usize,
-    pub value: Option<&'h str>,
+    pub value: Option<(u64, u64)>,
     pub number: Option<f64>,
 }
+
+/// Numbers larger than this swallow small ones in a sum, which then has to be made again without them.
+const NUMBER_SAFE: f64 = 1e12;
 
 impl Correlation {
     pub(crate) fn span_ms(&self) -> i64 {
@@ -55,45 +125,39 @@ impl Window {
     pub(crate) fn new(correlation: &Correlation) -> Window {
         let rules = correlation.rules.len();
         match correlation.kind {
-            Kind::EventCount => Window::Times { latest: VecDeque::new(), count: 0 },
-            Kind::ValueCount => {
-                Window::Values { latest: BTreeMap::new(), by_time: BTreeSet::new() }
-            }
+            Kind::EventCount => Window::Times(Box::default()),
+            Kind::ValueCount => Window::Values(Box::default()),
             Kind::ValueSum | Kind::ValueAvg | Kind::ValuePercentile => {
-                Window::Numbers { all: VecDeque::new(), sum: 0.0, count: 0 }
+                Window::Numbers(Box::default())
             }
-            Kind::Temporal => Window::Rules(vec![None; rules]),
-            Kind::TemporalOrdered => Window::Chains(vec![None; rules]),
+            Kind::Temporal => Window::Rules(vec![None; rules].into()),
+            Kind::TemporalOrdered => Window::Chains(vec![None; rules].into()),
         }
     }
 
     /// Forgets what is older than `from_ms`.
     pub(crate) fn forget(&mut self, from_ms: i64) {
         match self {
-            Window::Times { latest, count } => {
-                while latest.front().is_some_and(|(time, _)| *time < from_ms) {
-                    latest.pop_front();
-                    *count = count.saturating_sub(1);
+            Window::Times(kept) => {
+                while kept.times.front().is_some_and(|time| *time < from_ms) {
+                    kept.times.pop_front();
+                    kept.count = kept.count.saturating_sub(1);
+                }
+                kept.events.keep(kept.times.len());
+            }
+            Window::Values(kept) => {
+                if kept.oldest_ms < from_ms {
+                    kept.seen.retain(|value| value.time_ms >= from_ms);
+                    kept.oldest_ms =
+                        kept.seen.iter().map(|value| value.time_ms).min().unwrap_or(i64::MAX);
                 }
             }
-            Window::Values { latest, by_time } => {
-                while let Some((time, value)) = by_time.first().filter(|(time, _)| *time < from_ms)
-                {
-                    latest.remove(value);
-                    let first = (*time, value.clone());
-                    by_time.remove(&first);
+            Window::Numbers(kept) => {
+                while kept.times.front().is_some_and(|time| *time < from_ms) {
+                    kept.times.pop_front();
+                    kept.drop_first();
                 }
-            }
-            Window::Numbers { all, sum, count } => {
-                while let Some((_, _, number)) = all.front().filter(|(time, ..)| *time < from_ms) {
-                    *sum -= number;
-                    *count = count.saturating_sub(1);
-                    all.pop_front();
-                }
-                if all.is_empty() {
-                    // What rounding left over goes too.
-                    *sum = 0.0;
-                }
+                kept.events.keep(kept.times.len());
             }
             Window::Rules(seen) => {
                 for slot in seen {
@@ -102,49 +166,43 @@ impl Window {
             }
             Window::Chains(chains) => {
                 for slot in chains {
-                    slot.take_if(|(began, _)| *began < from_ms);
+                    slot.take_if(|chain| chain.began_ms < from_ms);
                 }
             }
         }
     }
 
     /// Takes a hit in; false if there was no room and an older one had to go.
-    pub(crate) fn add(&mut self, entry: &Entry<'_>) -> bool {
-        let event: Box<str> = entry.event.into();
+    pub(crate) fn add(&mut self, entry: &Entry<'_>, correlation: &Correlation) -> bool {
+        let event = entry.event.clone();
         match self {
-            Window::Times { latest, count } => {
-                *count += 1;
-                latest.push_back((entry.time_ms, event));
-                if latest.len() > COUNT_MAX {
-                    latest.pop_front();
+            Window::Times(kept) => {
+                kept.count += 1;
+                kept.events.push(event);
+                if correlation.is_instant() {
+                    kept.times.push_back(entry.time_ms);
                 }
-                // The number is kept whatever goes.
+                // It fires before more come together than a bound may ask for.
                 true
             }
-            Window::Values { latest, by_time } => {
-                let Some(value) = entry.value else { return true };
-                let value: Box<str> = value.into();
-                if let Some((time, _)) = latest.insert(value.clone(), (entry.time_ms, event)) {
-                    by_time.remove(&(time, value.clone()));
-                }
-                by_time.insert((entry.time_ms, value));
-                if latest.len() <= COUNT_MAX {
-                    return true;
-                }
-                if let Some((_, value)) = by_time.pop_first() {
-                    latest.remove(&value);
-                }
-                false
-            }
-            Window::Numbers { all, sum, count } => {
+            Window::Values(kept) => kept.add(entry, event),
+            Window::Numbers(kept) => {
                 let Some(number) = entry.number else { return true };
-                all.push_back((entry.time_ms, event, number));
-                *sum += number;
-                *count += 1;
-                if all.len() <= COUNT_MAX {
+                kept.sum += number;
+                kept.count += 1;
+                kept.events.push(event);
+                let sliding = correlation.is_instant();
+                if sliding {
+                    kept.times.push_back(entry.time_ms);
+                }
+                if sliding || correlation.kind == Kind::ValuePercentile {
+                    kept.numbers.push_back(number);
+                }
+                if kept.numbers.len() <= COUNT_MAX {
                     return true;
                 }
-                all.pop_front();
+                kept.times.pop_front();
+                kept.drop_first();
                 false
             }
             Window::Rules(seen) => {
@@ -155,15 +213,14 @@ impl Window {
             }
             Window::Chains(chains) => {
                 let chain = match entry.place.checked_sub(1) {
-                    None => Some((entry.time_ms, vec![event])),
-                    Some(before) => {
-                        chains.get(before).cloned().flatten().and_then(|(began, mut chain)| {
-                            // One event is not its own successor.
-                            let other = chain.last().is_none_or(|last| *last != event);
-                            chain.push(event);
-                            other.then_some((began, chain))
-                        })
-                    }
+                    None => Some(Chain { began_ms: entry.time_ms, events: [event].into() }),
+                    Some(before) => chains.get(before).and_then(Option::as_ref).and_then(|chain| {
+                        // One event is not its own successor.
+                        let other = chain.events.last().is_none_or(|last| *last != event);
+                        let events =
+                            || chain.events.iter().cloned().chain([event.clone()]).collect();
+                        other.then(|| Chain { began_ms: chain.began_ms, events: events() })
+                    }),
                 };
                 if let (Some(chain), Some(slot)) = (chain, chains.get_mut(entry.place)) {
                     *slot = Some(chain);
@@ -173,18 +230,18 @@ impl Window {
         }
     }
 
-    /// The figure and whether the correlation's condition holds of it.
+    /// The figure, if the correlation's condition holds of it.
     pub(crate) fn judge(&self, correlation: &Correlation) -> Option<f64> {
         let figure = match self {
             #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-            Window::Times { count, .. } => *count as f64,
+            Window::Times(kept) => kept.count as f64,
             #[expect(clippy::cast_precision_loss, reason = "at most COUNT_MAX")]
-            Window::Values { latest, .. } => latest.len() as f64,
-            Window::Numbers { all, sum, count } => match correlation.kind {
-                Kind::ValueSum if *count > 0 => *sum,
+            Window::Values(kept) => kept.seen.len() as f64,
+            Window::Numbers(kept) => match correlation.kind {
+                Kind::ValueSum if kept.count > 0 => kept.sum,
                 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-                Kind::ValueAvg if *count > 0 => *sum / *count as f64,
-                Kind::ValuePercentile => percentile(all, correlation.percentile)?,
+                Kind::ValueAvg if kept.count > 0 => kept.sum / kept.count as f64,
+                Kind::ValuePercentile => percentile(&kept.numbers, correlation.percentile)?,
                 _ => return None,
             },
             Window::Rules(seen) => {
@@ -214,25 +271,22 @@ impl Window {
         correlation.holds(figure).then_some(figure)
     }
 
-    /// When it began, and its events, the earliest first.
+    /// When it began, where that is known, and its events, the earliest first.
     pub(crate) fn evidence(&self) -> (Option<i64>, Vec<String>) {
-        let mut seen: Vec<(i64, &str)> = match self {
-            Window::Times { latest, .. } => {
-                latest.iter().map(|(time, event)| (*time, event.as_ref())).collect()
-            }
-            Window::Values { latest, .. } => {
-                latest.values().map(|(time, event)| (*time, event.as_ref())).collect()
-            }
-            Window::Numbers { all, .. } => {
-                all.iter().map(|(time, event, _)| (*time, event.as_ref())).collect()
+        let named = |events: &Latest| events.0.iter().map(ToString::to_string).collect();
+        let mut seen: Vec<(i64, &EventId)> = match self {
+            Window::Times(kept) => return (kept.times.front().copied(), named(&kept.events)),
+            Window::Numbers(kept) => return (kept.times.front().copied(), named(&kept.events)),
+            Window::Values(kept) => {
+                kept.seen.iter().map(|value| (value.time_ms, &value.event)).collect()
             }
             Window::Rules(seen) => {
-                seen.iter().flatten().map(|(time, event)| (*time, event.as_ref())).collect()
+                seen.iter().flatten().map(|(time, event)| (*time, event)).collect()
             }
             Window::Chains(chains) => match chains.last() {
-                Some(Some((began, chain))) => {
-                    let events = chain.iter().map(ToString::to_string).collect();
-                    return (Some(*began), events);
+                Some(Some(chain)) => {
+                    let events = chain.events.iter().map(ToString::to_string).collect();
+                    return (Some(chain.began_ms), events);
                 }
                 _ => Vec::new(),
             },
@@ -240,14 +294,84 @@ impl Window {
         seen.sort_unstable();
         let began = seen.first().map(|(time, _)| *time);
         let from = seen.len().saturating_sub(EVIDENCE_MAX);
-        (began, seen.iter().skip(from).map(|(_, event)| (*event).to_owned()).collect())
+        (began, seen.iter().skip(from).map(|(_, event)| event.to_string()).collect())
+    }
+
+    /// About how many bytes it takes, in no more time than one look.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Window::Times(kept) => {
+                size_of::<Times>() + kept.times.capacity() * 8 + kept.events.weight()
+            }
+            Window::Values(kept) => {
+                let heap = kept.seen.last().map_or(0, |value| value.event.heap());
+                size_of::<Values>()
+                    + kept.seen.capacity() * size_of::<Value>()
+                    + kept.seen.len() * heap
+            }
+            Window::Numbers(kept) => {
+                let numbers = (kept.times.capacity() + kept.numbers.capacity()) * 8;
+                size_of::<Numbers>() + numbers + kept.events.weight()
+            }
+            Window::Rules(seen) => {
+                seen.iter().flatten().map(|(_, event)| event.heap()).sum::<usize>()
+                    + size_of_val::<[Option<Seen>]>(seen)
+            }
+            Window::Chains(chains) => {
+                let of = |chain: &Chain| {
+                    chain.events.iter().map(EventId::heap).sum::<usize>()
+                        + size_of_val::<[EventId]>(&chain.events)
+                };
+                chains.iter().flatten().map(of).sum::<usize>()
+                    + size_of_val::<[Option<Chain>]>(chains)
+            }
+        }
+    }
+}
+
+impl Values {
+    fn add(&mut self, entry: &Entry<'_>, event: EventId) -> bool {
+        let Some(hash) = entry.value else { return true };
+        let value = Value { hash, time_ms: entry.time_ms, event };
+        if self.seen.is_empty() {
+            self.oldest_ms = entry.time_ms;
+        }
+        match self.seen.binary_search_by_key(&hash, |known| known.hash) {
+            Ok(at) => {
+                if let Some(known) = self.seen.get_mut(at) {
+                    *known = value;
+                }
+            }
+            Err(at) => self.seen.insert(at, value),
+        }
+        if self.seen.len() <= COUNT_MAX {
+            return true;
+        }
+        let oldest =
+            self.seen.iter().enumerate().min_by_key(|(_, value)| (value.time_ms, value.hash));
+        if let Some(at) = oldest.map(|(at, _)| at) {
+            self.seen.remove(at);
+        }
+        false
+    }
+}
+
+impl Numbers {
+    fn drop_first(&mut self) {
+        let Some(number) = self.numbers.pop_front() else { return };
+        self.count = self.count.saturating_sub(1);
+        // What rounding left over goes too.
+        self.sum =
+            match number.abs() > NUMBER_SAFE || !self.sum.is_finite() || self.numbers.is_empty() {
+                true => self.numbers.iter().sum(),
+                false => self.sum - number,
+            };
     }
 }
 
 /// The nearest rank: the least number that at least so many of a hundred are not above.
-fn percentile(all: &VecDeque<(i64, Box<str>, f64)>, percent: f64) -> Option<f64> {
-    let mut numbers: Vec<f64> = all.iter().map(|(_, _, number)| *number).collect();
-    numbers.sort_unstable_by(f64::total_cmp);
+fn percentile(all: &VecDeque<f64>, percent: f64) -> Option<f64> {
+    let mut numbers: Vec<f64> = all.iter().copied().collect();
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -255,7 +379,11 @@ fn percentile(all: &VecDeque<(i64, Box<str>, f64)>, percent: f64) -> Option<f64>
         reason = "a share of at most COUNT_MAX"
     )]
     let rank = (percent / 100.0 * numbers.len() as f64).ceil() as usize;
-    numbers.get(rank.saturating_sub(1)).copied()
+    let place = rank.saturating_sub(1);
+    if place >= numbers.len() {
+        return None;
+    }
+    Some(*numbers.select_nth_unstable_by(place, f64::total_cmp).1)
 }
 
 fn holds(tree: &Expression, rules: &[String], seen: &[Option<Seen>]) -> bool {
