@@ -10,15 +10,9 @@ use schema::{Diagnostic, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use sigma::correlation::{Correlator, Finding, State, Told};
-use sigma::{LogSource, Match, Record, RuleSet};
+use sigma::{Engine, Json, LogSource, Match, Reader, Record, RuleSet, Runner};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// The rules that fire on a record. The one place where rules meet records.
-pub fn matches(set: &RuleSet, wanted: &[bool], record: &Record<'_>) -> Vec<Match> {
-    let wanted = wanted.iter().enumerate().filter(|(_, wanted)| **wanted);
-    wanted.filter_map(|(rule, _)| set.evaluate_rule(rule, record)).collect()
-}
 
 /// From when until when events are looked at, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,10 +50,12 @@ pub struct Counts {
 /// Rules, and what they remember of the records so far.
 #[derive(Debug)]
 pub struct Hunt {
-    set: RuleSet,
+    runner: Runner,
+    reader: Reader,
+    /// The bytes of the record at hand.
+    text: Vec<u8>,
     infos: Vec<Arc<RuleInfo>>,
-    /// By the rule's number: whether it is tried, and whether it is told.
-    tried: Vec<bool>,
+    /// By the rule's number: whether it is told.
     told: Vec<bool>,
     correlator: Correlator,
     /// What is said of correlations, and whether they are told; by their keys.
@@ -94,10 +90,12 @@ impl Hunt {
         let infos = set.rules.iter().map(|rule| Arc::new(RuleInfo::of(&rule.meta))).collect();
         // Files come in any order: hits wait until the last, and are then taken by their times.
         let correlator = Correlator::new(&set, u64::MAX);
+        let engine = Engine::of(Arc::new(set), &|rule| tried.get(rule).is_some_and(|tried| *tried));
         Hunt {
-            set,
+            runner: Arc::new(engine).runner(),
+            reader: Reader::default(),
+            text: Vec::new(),
             infos,
-            tried,
             told,
             correlator,
             correlations,
@@ -113,7 +111,7 @@ impl Hunt {
     }
 
     pub fn rules(&self) -> &RuleSet {
-        &self.set
+        self.runner.engine().set()
     }
 
     /// How many rules and correlations were chosen to be told.
@@ -134,6 +132,10 @@ impl Hunt {
         item: &Item<'_>,
         hits: &mut Vec<Hit>,
     ) -> Result<(), Diagnostic> {
+        if self.is_quiet(item) {
+            self.counts.records += 1;
+            return Ok(());
+        }
         let failed = |message: String| {
             let place = format!("{file}:{}", item.number);
             Diagnostic::new("bad-json", place, message)
@@ -159,6 +161,22 @@ impl Hunt {
         Ok(())
     }
 
+    /// Whether no rule fires on a record, told without taking it apart; false where that is not enough.
+    fn is_quiet(&mut self, item: &Item<'_>) -> bool {
+        if self.span.is_bounded() {
+            return false;
+        }
+        self.text.clear();
+        self.text.extend_from_slice(item.json);
+        let Ok(doc) = self.reader.read(&mut self.text) else { return false };
+        let root = doc.root();
+        let is_one = root.is_object() && (root.count() > 1 || root.get("Records").is_none());
+        let kind = kind_of(root, self.said.as_ref()).filter(|_| is_one);
+        let quiet = kind.is_some_and(|kind| self.runner.evaluate(&kind.record(root)).is_empty());
+        self.reader.done(doc);
+        quiet
+    }
+
     /// Takes a record.
     pub fn observe(&mut self, file: &Arc<str>, number: u64, value: &Value, hits: &mut Vec<Hit>) {
         self.counts.records += 1;
@@ -175,7 +193,7 @@ impl Hunt {
         });
         let record = kind.record(value);
         let mut known: Option<Details> = None;
-        for found in matches(&self.set, &self.tried, &record) {
+        for found in self.runner.evaluate(&record) {
             let details = known.get_or_insert_with(|| details(&kind, value, &record));
             self.correlate(&found, file, number, details, &record);
             let told = self.told.get(found.rule).copied().unwrap_or_default();

@@ -1,7 +1,6 @@
 //! Which kind of record it is, as far as the record itself says.
 
-use serde_json::Value;
-use sigma::{LogSource, Record};
+use sigma::{Json, LogSource, Record, Scalar};
 
 /// What a record is, and so how rules look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +21,7 @@ const KNOWN: &[(&[&str], Option<&str>, Option<&str>)] = &[
 ];
 
 /// None where neither shape nor fields tell; `said` is what the reader of the records knows.
-pub fn kind_of(value: &Value, said: Option<&LogSource>) -> Option<Kind> {
+pub fn kind_of<'a, J: Json<'a>>(value: J, said: Option<&LogSource>) -> Option<Kind> {
     if let Some(product) = event_log(value) {
         return Some(Kind::EventLog(product));
     }
@@ -36,7 +35,7 @@ pub fn kind_of(value: &Value, said: Option<&LogSource>) -> Option<Kind> {
 }
 
 /// The product whose event log the record comes from.
-fn event_log(value: &Value) -> Option<&'static str> {
+fn event_log<'a, J: Json<'a>>(value: J) -> Option<&'static str> {
     let event = value.get("Event").unwrap_or(value);
     let nested = event.get("System").filter(|system| system.is_object());
     let winlog = value.get("winlog").filter(|winlog| winlog.is_object());
@@ -49,20 +48,24 @@ fn event_log(value: &Value) -> Option<&'static str> {
         false => id && (channel.is_some() || provider.is_some()),
     };
     let linux = || {
-        let provider = at.pointer("/Provider/#attributes/Name").and_then(Value::as_str);
+        let attributes = at.get("Provider").and_then(|own| own.get("#attributes"));
+        let provider = attributes.and_then(|own| text(own, &["Name"]));
         [channel, provider].into_iter().flatten().any(|name| name.starts_with("Linux-Sysmon"))
     };
     is.then(|| if linux() { "linux" } else { "windows" })
 }
 
 /// The first of these fields that is a text.
-fn text<'v>(at: &'v Value, names: &[&str]) -> Option<&'v str> {
-    names.iter().find_map(|name| at.get(name).and_then(Value::as_str))
+fn text<'a, J: Json<'a>>(at: J, names: &[&str]) -> Option<&'a str> {
+    names.iter().find_map(|name| match at.get(name)?.kind() {
+        sigma::Kind::Scalar(Scalar::Text(text)) => Some(text),
+        _ => None,
+    })
 }
 
 impl Kind {
     /// The record as rules see it.
-    pub fn record<'v>(&self, value: &'v Value) -> Record<'v> {
+    pub fn record<'a, J: Json<'a>>(&self, value: J) -> Record<'a, J> {
         match self {
             Kind::EventLog(product) => Record::event_log(product, value),
             Kind::Other(logsource) => Record::json(logsource.clone(), value),
@@ -73,7 +76,7 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn records_say_what_they_are() {

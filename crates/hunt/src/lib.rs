@@ -21,7 +21,7 @@ pub use attack::{TACTICS, tactics, techniques};
 pub use details::{Details, details, time_of};
 pub use exam::{regression_cases, sit};
 pub use hit::{Correlated, Hit, RuleInfo, Value as MatchedValue};
-pub use hunting::{Counts, Hunt, Span, matches};
+pub use hunting::{Counts, Hunt, Span};
 pub use input::{Found, Input, find};
 pub use kind::{Kind, kind_of};
 pub use read::{Item, Told, read};

@@ -8,9 +8,10 @@ mod mapping;
 
 pub use mapping::{MAPPINGS, Mapping, Source, View};
 
+use crate::engine::Runner;
 use crate::event::{Event, Scalar, descend, own_scalars, scalars};
 use crate::rule::LogSource;
-use crate::ruleset::{Match, RuleSet};
+use crate::ruleset::Match;
 use audit::Native;
 use mapping::Path;
 use schema::{COLUMNS, Cell, Event as Ocsf};
@@ -54,19 +55,14 @@ pub fn views(event: &Ocsf) -> Vec<OcsfEvent<'_>> {
 /// What rules find in an event seen in these ways: each match with the number of its view.
 ///
 /// A rule that fires in several views is told once, as the first of them has it.
-pub fn matches(set: &RuleSet, views: &[OcsfEvent<'_>]) -> Vec<(usize, Match)> {
+pub fn matches(runner: &mut Runner, views: &[OcsfEvent<'_>]) -> Vec<(usize, Match)> {
     let mut found = Vec::new();
     for (index, view) in views.iter().enumerate() {
-        found.extend(matches_view(set, view).into_iter().map(|one| (index, one)));
+        found.extend(runner.evaluate(view).into_iter().map(|one| (index, one)));
     }
     let mut told = BTreeSet::new();
     found.retain(|(_, one)| told.insert(one.rule));
     found
-}
-
-/// What rules find in one view: a faster engine takes this function's place.
-pub fn matches_view(set: &RuleSet, event: &dyn Event) -> Vec<Match> {
-    set.evaluate(event)
 }
 
 /// Whether events of any source we read may answer to this log source.

@@ -14,6 +14,7 @@ pub use finding::{entities, technique};
 use groups::Groups;
 use packs::{Choice, Loaded};
 use schema::{Entity, Event, Finding, Timestamp};
+use sigma::Runner;
 use sigma::correlation::State;
 use sigma::ocsf::{matches, views};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -43,9 +44,15 @@ pub struct Rules {
     pub exceptions: Vec<Arc<Exception>>,
 }
 
+fn runners(rules: &Rules) -> [Runner; 2] {
+    [&rules.packs, &rules.site].map(|loaded| loaded.engine.runner())
+}
+
 /// One tenant's rules at work.
 pub struct Watch {
     rules: Arc<Rules>,
+    /// Of the packs and of the tenant's own, as long as those are the ones in `rules`.
+    runners: [Runner; 2],
     groups: Groups,
     states: [State; 2],
     recent: HashMap<String, (Vec<Entity>, Option<String>)>,
@@ -59,6 +66,7 @@ pub struct Watch {
 impl Watch {
     pub fn new(refire_secs: u32) -> Watch {
         Watch {
+            runners: runners(&Rules::default()),
             rules: Arc::default(),
             groups: Groups::new(i64::from(refire_secs.max(1)) * 1000),
             states: [State::default(), State::default()],
@@ -72,6 +80,11 @@ impl Watch {
 
     /// From now on these; what is counted and open goes on.
     pub fn set_rules(&mut self, rules: Rules) {
+        for (runner, loaded) in self.runners.iter_mut().zip([&rules.packs, &rules.site]) {
+            if !Arc::ptr_eq(runner.engine(), &loaded.engine) {
+                *runner = loaded.engine.runner();
+            }
+        }
         self.rules = Arc::new(rules);
     }
 
@@ -101,7 +114,8 @@ impl Watch {
         let views = views(event);
         let mut found = Vec::new();
         for (place, loaded) in [&rules.packs, &rules.site].into_iter().enumerate() {
-            for (view, one) in matches(&loaded.set, &views) {
+            let Some(runner) = self.runners.get_mut(place) else { continue };
+            for (view, one) in matches(runner, &views) {
                 let (Some(view), Some(rule), Some(info)) =
                     (views.get(view), loaded.set.rules.get(one.rule), loaded.infos.get(one.rule))
                 else {

@@ -8,6 +8,7 @@ use crate::rule::LogSource;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// An event that is JSON, of any source.
 #[derive(Debug, Clone)]
@@ -188,7 +189,7 @@ impl<'a, J: Json<'a>> Record<'a, J> {
             }
         }
         Record {
-            logsource: Cow::Owned(LogSource::new(Some(product), None, None)),
+            logsource: of_product(product),
             members,
             roots,
             system,
@@ -201,13 +202,6 @@ impl<'a, J: Json<'a>> Record<'a, J> {
     #[must_use]
     pub fn with_logsource(mut self, logsource: LogSource) -> Self {
         self.logsource = Cow::Owned(logsource);
-        self
-    }
-
-    /// As [`Record::with_logsource`], for many records of one source.
-    #[must_use]
-    pub fn of(mut self, logsource: &'a LogSource) -> Self {
-        self.logsource = Cow::Borrowed(logsource);
         self
     }
 
@@ -259,6 +253,16 @@ impl<'a, J: Json<'a>> Record<'a, J> {
 
 fn without_spaces(name: &str) -> String {
     name.chars().filter(|c| *c != ' ').collect()
+}
+
+/// What most records say they are is made once.
+fn of_product<'a>(product: &str) -> Cow<'a, LogSource> {
+    static WINDOWS: LazyLock<LogSource> =
+        LazyLock::new(|| LogSource::new(Some("windows"), None, None));
+    match product {
+        "windows" => Cow::Borrowed(&*WINDOWS),
+        other => Cow::Owned(LogSource::new(Some(other), None, None)),
+    }
 }
 
 /// The value at a path: the whole name as one key first, then step by step; each of a list's elements.

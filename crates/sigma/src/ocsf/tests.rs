@@ -1,6 +1,9 @@
 use super::*;
 use crate::compile::Options;
+use crate::engine::Engine;
+use crate::ruleset::RuleSet;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Events as `normalize` reads its own samples.
 fn sample(name: &str) -> Vec<Ocsf> {
@@ -23,7 +26,12 @@ const SAMPLES: [&str; 8] = [
 ];
 
 fn matches(set: &RuleSet, event: &Ocsf) -> Vec<Match> {
-    super::matches(set, &views(event)).into_iter().map(|(_, one)| one).collect()
+    let mut runner = Arc::new(Engine::new(Arc::new(set.clone()))).runner();
+    let views = views(event);
+    for view in &views {
+        assert_eq!(runner.evaluate(view), set.evaluate(view));
+    }
+    super::matches(&mut runner, &views).into_iter().map(|(_, one)| one).collect()
 }
 
 fn rule(logsource: &str, detection: &str) -> RuleSet {

@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use schema::{Event, Timestamp};
 use serde::{Deserialize, Serialize};
 use sigma::ocsf::{matches, views};
-use sigma::{Options, RuleSet};
+use sigma::{Engine, Options, RuleSet, Runner};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -85,10 +85,10 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, set: &RuleSet, event: &Event) {
+    fn count(&mut self, runner: &mut Runner, event: &Event) {
         self.told.events += 1;
         self.told.reached = event.received;
-        if matches(set, &views(event)).is_empty() {
+        if matches(runner, &views(event)).is_empty() {
             return;
         }
         self.told.hits += 1;
@@ -158,12 +158,14 @@ pub async fn replay(
     let tally = Arc::new(Mutex::new(Tally::default()));
     let full = Arc::new(Notify::new());
     let (counting, filling) = (Arc::clone(&tally), Arc::clone(&full));
+    let runner = Mutex::new(Arc::new(Engine::new(Arc::new(set))).runner());
     let run = app.store.replay(&caller.tenant, from, to, move |event| {
         let mut tally = counting.lock().unwrap_or_else(PoisonError::into_inner);
         if tally.told.events >= REPLAY_EVENTS_MAX {
             filling.notify_one();
         } else {
-            tally.count(&set, &event);
+            let mut runner = runner.lock().unwrap_or_else(PoisonError::into_inner);
+            tally.count(&mut runner, &event);
         }
     });
     let stopped = tokio::select! {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sigma::correlation::Correlator;
 use sigma::correlation::rule::Correlation;
 use sigma::limits::{FILE_BYTES_MAX, RULES_MAX};
-use sigma::{Level, Meta, Options, RuleSet, Status};
+use sigma::{Engine, Level, Meta, Options, RuleSet, Status};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -68,7 +68,8 @@ impl Choice {
 
 /// A set with what the server knows of each rule beside it.
 pub struct Loaded {
-    pub set: RuleSet,
+    pub set: Arc<RuleSet>,
+    pub engine: Arc<Engine>,
     pub correlator: Correlator,
     /// In the order of the set's rules.
     pub infos: Vec<Info>,
@@ -96,6 +97,7 @@ impl Default for Loaded {
 impl Loaded {
     /// `infos` in the order of the files, which are called by their numbers.
     fn of(set: RuleSet, infos: &[Info]) -> Loaded {
+        let set = Arc::new(set);
         let correlations = set
             .correlations
             .iter()
@@ -109,6 +111,7 @@ impl Loaded {
             files: infos.to_vec(),
             correlator: Correlator::new(&set, CORRELATION_LATENESS_MS),
             correlations,
+            engine: Arc::new(Engine::new(Arc::clone(&set))),
             set,
             faults: Vec::new(),
         }
