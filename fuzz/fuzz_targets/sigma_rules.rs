@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use sigma::{LogSource, Options, Record, RuleSet};
-use std::sync::LazyLock;
+use sigma::{Engine, LogSource, Match, Options, Reader, Record, RuleSet};
+use std::sync::{Arc, LazyLock};
 
 /// Read once: they are larger than most rules.
 static OPTIONS: LazyLock<Options> = LazyLock::new(Options::shipped);
@@ -17,11 +17,25 @@ fuzz_target!(|data: &[u8]| {
     assert!(set.refused.iter().all(|refused| !refused.problems.is_empty()));
     assert!(set.refused.iter().flat_map(|r| &r.problems).all(|problem| problem.hint.is_some()));
     let event = serde_json::from_str(event).unwrap_or_else(|_| json!({"a": ["x", 1, null]}));
-    set.evaluate(&Record::event_log("windows", &event));
-    for rule in &set.rules {
+    let engine = Arc::new(Engine::new(Arc::new(set)));
+    let mut runner = engine.runner();
+    // The index finds what trying every rule finds.
+    let mut same = |record: &Record<'_>| {
+        assert_eq!(runner.evaluate(record), engine.set().evaluate(record));
+    };
+    same(&Record::event_log("windows", &event));
+    for rule in &engine.set().rules {
         for variant in &rule.variants {
-            set.evaluate(&Record::json(variant.logsource.clone(), &event));
+            same(&Record::json(variant.logsource.clone(), &event));
         }
     }
-    set.evaluate(&Record::json(LogSource::default(), &event));
+    same(&Record::json(LogSource::default(), &event));
+    // As a tape it is the same event, but for members of one name and the order of members.
+    let mut text = event.to_string().into_bytes();
+    let mut reader = Reader::default();
+    let doc = reader.read(&mut text).expect("what serde wrote can be read");
+    let tape = runner.evaluate(&Record::event_log("windows", doc.root()));
+    let value = runner.evaluate(&Record::event_log("windows", &event));
+    let rules = |found: &[Match]| found.iter().map(|found| found.rule).collect::<Vec<_>>();
+    assert_eq!(rules(&tape), rules(&value));
 });

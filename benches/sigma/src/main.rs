@@ -5,6 +5,9 @@
 //! through to the rule, its log source and mapping left aside. If it then fires, the difference is one of mapping.
 //!
 //!   plura-bench-sigma --rules DIR... -- PATH...
+//!   plura-bench-sigma --rules DIR... --speed FILE.jsonl [-- PATH...]
+
+mod speed;
 
 use hunt::read::Told;
 use hunt::{find, kind_of, load, options, read, read_rules};
@@ -12,21 +15,27 @@ use rsigma_eval::event::JsonEvent;
 use rsigma_eval::{Engine, LogSourceExtractor};
 use rsigma_parser::{LogSource as TheirLogSource, SigmaRule, parse_sigma_yaml};
 use serde_json::{Map, Value, json};
-use sigma::{LogSource, Options, Record, RuleSet};
+use sigma::{LogSource, Options, Record, RuleSet, Runner};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 struct Ours {
-    set: RuleSet,
+    runner: Runner,
     /// Rules as they are written, without any pipeline.
     plain: RuleSet,
     plain_by_id: HashMap<String, usize>,
-    all: Vec<bool>,
 }
 
-struct Theirs {
+impl Ours {
+    fn set(&self) -> &RuleSet {
+        self.runner.engine().set()
+    }
+}
+
+pub struct Theirs {
     /// With the pipeline for Sysmon that it ships, and every event known to be of Windows.
     engine: Engine,
     /// Rules as they are written, each tried on each event.
@@ -37,25 +46,30 @@ struct Theirs {
 fn main() -> Result<(), String> {
     let mut rules = Vec::new();
     let mut paths = Vec::new();
+    let mut stream = None;
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--rules" => rules.push(PathBuf::from(args.next().ok_or("--rules wants a folder")?)),
+            "--speed" => stream = Some(PathBuf::from(args.next().ok_or("--speed wants a file")?)),
             "--" => paths.extend(args.by_ref().map(PathBuf::from)),
             _ => return Err(format!("unknown argument `{arg}`")),
         }
     }
     let files = read_rules(&rules);
+    if let Some(stream) = stream {
+        return speed::run(&files.files, &stream, &paths);
+    }
     let set = load(&files, &options(&[], None).map_err(|p| format!("{p:?}"))?);
     let plain = load(&files, &Options { pipelines: Vec::new(), placeholders: BTreeMap::new() });
     let by_id = |(number, rule): (usize, &sigma::Compiled)| Some((rule.meta.id.clone()?, number));
     let plain_by_id = plain.rules.iter().enumerate().filter_map(by_id).collect();
-    let all = vec![true; set.rules.len()];
-    let ours = Ours { set, plain, plain_by_id, all };
+    let runner = Arc::new(sigma::Engine::new(Arc::new(set))).runner();
+    let mut ours = Ours { runner, plain, plain_by_id };
     let theirs = Theirs::load(&files.files)?;
     println!(
         "{}",
-        json!({"rules": {"ours": ours.set.rules.len(), "ours_refused": ours.set.refused.len(),
+        json!({"rules": {"ours": ours.set().rules.len(), "ours_refused": ours.set().refused.len(),
             "rsigma": theirs.engine.rule_count(), "rsigma_refused": theirs.refused}})
     );
     let mut spent = [Duration::ZERO; 2];
@@ -65,7 +79,7 @@ fn main() -> Result<(), String> {
         let _ = read(&input, false, &|bytes| bytes, &mut |told| {
             match told {
                 Told::Record(item) => match serde_json::from_slice(item.json) {
-                    Ok(value) => compare(&ours, &theirs, &value, &mut file, &mut spent),
+                    Ok(value) => compare(&mut ours, &theirs, &value, &mut file, &mut spent),
                     Err(_) => problems += 1,
                 },
                 Told::Problem(_) => problems += 1,
@@ -121,7 +135,7 @@ struct Compared {
 }
 
 fn compare(
-    ours: &Ours,
+    ours: &mut Ours,
     theirs: &Theirs,
     value: &Value,
     file: &mut Compared,
@@ -131,11 +145,11 @@ fn compare(
     let Some(kind) = kind_of(value, None) else { return };
     let began = Instant::now();
     let record = kind.record(value);
-    let found = hunt::matches(&ours.set, &ours.all, &record);
+    let found = ours.runner.evaluate(&record);
     spent[0] += began.elapsed();
     let mut mine = BTreeMap::new();
     for found in found {
-        let key = ours.set.rules[found.rule].meta.key().to_owned();
+        let key = ours.set().rules[found.rule].meta.key().to_owned();
         mine.insert(key, found.pipeline.unwrap_or_else(|| "-".to_owned()));
     }
     let flat = flat(value);
