@@ -20,7 +20,7 @@ use foldhash::fast::RandomState;
 use index::{Builder, FieldIndex};
 use needle::needles;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use view::{Known, Slot, View};
 
 /// Fields that say what kind of record an event is: every source has few values of them.
@@ -138,7 +138,7 @@ impl Engine {
             routes: HashMap::default(),
             candidates: Vec::new(),
             hits: Vec::new(),
-            arena: Bump::new(),
+            arena: Mutex::default(),
             stats: Stats::default(),
         }
     }
@@ -220,7 +220,8 @@ pub struct Runner {
     routes: HashMap<Vec<u8>, Arc<Route>, RandomState>,
     candidates: Vec<u32>,
     hits: Vec<u32>,
-    arena: Bump,
+    /// Never shared: the lock is there so that a runner can be part of what is.
+    arena: Mutex<Bump>,
     stats: Stats,
 }
 
@@ -242,9 +243,10 @@ impl Runner {
     /// Every rule that fires on the event, by the order of the set: the same as [`RuleSet::evaluate`].
     pub fn evaluate(&mut self, event: &dyn Event) -> Vec<Match> {
         self.begin();
-        let Runner { engine, round, marks, slots, .. } = self;
+        let Runner { engine, round, marks, slots, arena, .. } = self;
         let engine: &Engine = engine;
-        let mut view = View::new(engine, event, &self.arena, *round, marks, slots);
+        let arena = arena.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut view = View::new(engine, event, arena, *round, marks, slots);
         let key = view.route_key(&engine.route);
         let known = key.as_ref().and_then(|key| self.routes.get(key));
         let route = match known {
@@ -310,7 +312,7 @@ impl Runner {
 
     /// A new event: what was known is of the one before.
     fn begin(&mut self) {
-        self.arena.reset();
+        self.arena.get_mut().unwrap_or_else(PoisonError::into_inner).reset();
         self.stats.events += 1;
         self.round = self.round.wrapping_add(1);
         if self.round == 0 {
