@@ -13,5 +13,7 @@ cargo bench --locked -p gateway --bench evidence
 cargo run --release --locked --manifest-path benches/trust/Cargo.toml
 # Sigma correlations: CPU, memory and saved state, a million events a minute over 100,000 groups.
 cargo run --release --locked --manifest-path benches/sigma-correlation/Cargo.toml
+# Sigma rules on a stream, beside rsigma-eval.
+benches/sigma.sh
 benches/gateway.sh
 benches/waf.sh

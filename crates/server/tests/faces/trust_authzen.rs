@@ -249,7 +249,8 @@ async fn trust_searches() {
 async fn trust_hostile_input_is_refused_with_a_problem_and_never_allowed() {
     let (house, _, pep) = house().await;
     let media = [("content-type", "application/json")];
-    let whole = asks("alice", "read", "record-1").to_string();
+    let asked = asks("alice", "read", "record-1");
+    let (whole, subject) = (asked.to_string(), asked["subject"].to_string());
     let signals = |text: &str| {
         whole.replacen('{', &format!(r#"{{"context":{{"signals":{text}}},"#), 1).into_bytes()
     };
@@ -276,10 +277,7 @@ async fn trust_hostile_input_is_refused_with_a_problem_and_never_allowed() {
             "subject twice",
             whole.replacen('{', r#"{"subject":{"type":"user","id":"eve"},"#, 1).into_bytes(),
         ),
-        (
-            "subject as a list",
-            whole.replace(r#"{"id":"alice","type":"user"}"#, r#"["user","alice"]"#).into_bytes(),
-        ),
+        ("subject as a list", whole.replace(&subject, r#"["user","alice"]"#).into_bytes()),
         ("deep", whole.replacen('{', &format!(r#"{{"context":{deep},"#), 1).into_bytes()),
         ("not UTF-8", [whole.as_bytes(), &[0xff]].concat()),
         ("two bodies", whole.repeat(2).into_bytes()),
