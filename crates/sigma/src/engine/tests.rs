@@ -82,6 +82,32 @@ fn what_was_known_of_one_event_is_not_believed_of_the_next() {
 }
 
 #[test]
+fn a_witness_that_said_which_kind_it_is_leads_to_its_rules_all_the_same() {
+    let kind = r"
+title: any cleared log
+logsource: {product: windows}
+detection:
+  selection: {EventID: 1102}
+  condition: selection
+";
+    let witness = r"
+title: one of two
+logsource: {product: windows}
+detection:
+  one: {EventID: 1102, a: x}
+  two: {EventID: 104, b: y}
+  condition: 1 of *
+";
+    let mut runner = engine(&[kind, witness]).runner();
+    // The first event of a kind is judged before it is looked up, the second is not.
+    for _ in 0..2 {
+        assert_eq!(agree(&mut runner, &json!({"EventID": 1102, "Channel": "c", "a": "x"})), 2);
+        assert_eq!(agree(&mut runner, &json!({"EventID": 104, "Channel": "c", "b": "y"})), 1);
+        assert_eq!(agree(&mut runner, &json!({"EventID": 104, "Channel": "c", "a": "x"})), 0);
+    }
+}
+
+#[test]
 fn kinds_that_an_attacker_makes_up_cost_no_memory() {
     let engine = engine(&[PROCESS]);
     let mut runner = engine.runner();

@@ -17,6 +17,8 @@ use std::borrow::Cow;
 pub(super) struct Known {
     round: u32,
     holds: Holds,
+    /// In which round looking it up found it: it may have been known before.
+    hit: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -191,12 +193,15 @@ impl<'v, 'm> View<'v, 'm> {
 
     fn hit(&mut self, predicate: u32, hits: &mut Vec<u32>) {
         let exact = self.engine.places.get(predicate as usize).map(|place| place.lookup);
-        if let Some(mark) = self.marks.get_mut(predicate as usize)
-            && mark.round != self.round
-        {
-            let holds = if exact == Some(Lookup::Exact) { Holds::Yes } else { Holds::Perhaps };
-            *mark = Known { round: self.round, holds };
-            hits.push(predicate);
+        let Some(mark) = self.marks.get_mut(predicate as usize) else { return };
+        if mark.hit == self.round {
+            return;
+        }
+        mark.hit = self.round;
+        hits.push(predicate);
+        if mark.round != self.round {
+            mark.round = self.round;
+            mark.holds = if exact == Some(Lookup::Exact) { Holds::Yes } else { Holds::Perhaps };
         }
     }
 
@@ -251,7 +256,7 @@ impl<'v, 'm> View<'v, 'm> {
         let absent = !known && self.has_been_looked_for(id);
         let holds = if !absent && self.judge(id) { Holds::Yes } else { Holds::No };
         if let Some(mark) = self.marks.get_mut(id as usize) {
-            *mark = Known { round: self.round, holds };
+            (mark.round, mark.holds) = (self.round, holds);
         }
         holds == Holds::Yes
     }
