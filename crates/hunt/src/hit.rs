@@ -1,9 +1,9 @@
 //! What was found, as timelines and summaries show it.
 
-use crate::attack::{tactics, techniques};
 use crate::details::Details;
 use schema::Timestamp;
 use serde::{Serialize, Serializer};
+use sigma::attack::{tactics, techniques};
 use sigma::{Level, Meta, Status};
 use std::sync::Arc;
 

@@ -3,7 +3,6 @@
 //! Readers give records, [`Hunt`] judges them one by one, [`Summary`] and [`Timeline`] say what was found.
 //! Nothing is lost in silence: what cannot be read is told with file, place and reason, and counted.
 
-mod attack;
 mod details;
 mod exam;
 mod hit;
@@ -17,7 +16,6 @@ mod summary;
 mod timeline;
 mod trial;
 
-pub use attack::{TACTICS, tactics, techniques};
 pub use details::{Details, details, time_of};
 pub use exam::{regression_cases, sit};
 pub use hit::{Correlated, Hit, RuleInfo, Value as MatchedValue};

@@ -1,11 +1,11 @@
 //! Hits counted by host, by rule, by tactic.
 
-use crate::attack::TACTICS;
 use crate::hit::{Hit, RuleInfo};
 use crate::limits::{HOSTS_MAX, HOSTS_OF_RULE_MAX};
 use schema::Timestamp;
 use serde::Serialize;
 use sigma::Level;
+use sigma::attack::TACTICS;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 //! Pure: no clock, no files, no network. The language is that of the Sigma specification 2.1; where it leaves
 //! a choice, `docs/sigma.md` says which was made.
 
+pub mod attack;
 mod collection;
 mod compile;
 pub mod condition;

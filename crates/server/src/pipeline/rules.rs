@@ -9,8 +9,8 @@ mod groups;
 pub mod packs;
 
 use exceptions::Exception;
+pub use finding::entities;
 use finding::{correlated, draft};
-pub use finding::{entities, technique};
 use groups::Groups;
 use packs::{Choice, Loaded};
 use schema::{Entity, Event, Finding, Timestamp};

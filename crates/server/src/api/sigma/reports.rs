@@ -111,9 +111,7 @@ pub async fn coverage(
     let views = Shelf::of(&app, &caller.tenant).await?.views().await?;
     let (mut all, mut untagged) = (BTreeMap::<String, Technique>::new(), 0);
     for view in views.iter().filter(|view| view.problems.is_empty()) {
-        let tags = view.tags.iter();
-        let techniques: Vec<String> =
-            tags.filter_map(|tag| crate::pipeline::rules::technique(tag)).collect();
+        let techniques = sigma::attack::techniques(&view.tags);
         untagged += usize::from(techniques.is_empty());
         for technique in techniques {
             let entry = all.entry(technique.clone()).or_default();

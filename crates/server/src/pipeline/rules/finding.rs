@@ -18,38 +18,15 @@ const VALUE_BYTES_MAX: usize = 256;
 /// Tags told in a finding.
 const TAGS_MAX: usize = 32;
 
-/// ATT&CK tactics as rules tag them. Defense evasion was split in two in ATT&CK 19.
-const TACTICS: [(&str, &str); 16] = [
-    ("reconnaissance", "TA0043"),
-    ("resource-development", "TA0042"),
-    ("initial-access", "TA0001"),
-    ("execution", "TA0002"),
-    ("persistence", "TA0003"),
-    ("privilege-escalation", "TA0004"),
-    ("defense-evasion", "TA0005"),
-    ("stealth", "TA0005"),
-    ("defense-impairment", "TA0112"),
-    ("credential-access", "TA0006"),
-    ("discovery", "TA0007"),
-    ("lateral-movement", "TA0008"),
-    ("collection", "TA0009"),
-    ("command-and-control", "TA0011"),
-    ("exfiltration", "TA0010"),
-    ("impact", "TA0040"),
-];
-
 /// Techniques among a rule's tags, each with the tactic that stands nearest before it.
 pub fn attack(tags: &[String]) -> Vec<AttackRef> {
-    let tactic_of = |tag: &str| {
-        let name = tag.strip_prefix("attack.")?.replace('_', "-");
-        TACTICS.iter().find(|(known, _)| *known == name).map(|(_, id)| *id)
-    };
-    let mut tactic = tags.iter().find_map(|tag| tactic_of(tag)).unwrap_or_default();
+    let tactic_of = |tag: &String| sigma::attack::tactic(tag).map(|(_, id)| id);
+    let mut tactic = tags.iter().find_map(tactic_of).unwrap_or_default();
     let mut all = Vec::new();
     for tag in tags {
         if let Some(id) = tactic_of(tag) {
             tactic = id;
-        } else if let Some(technique) = technique(tag) {
+        } else if let Some(technique) = sigma::attack::technique(tag) {
             let reference = AttackRef::new(tactic, &technique);
             if !all.contains(&reference) {
                 all.push(reference);
@@ -57,13 +34,6 @@ pub fn attack(tags: &[String]) -> Vec<AttackRef> {
         }
     }
     all
-}
-
-/// `T1110.004` of `attack.t1110.004`.
-pub fn technique(tag: &str) -> Option<String> {
-    let id = tag.strip_prefix("attack.t")?;
-    let is_id = id.len() >= 4 && id.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    is_id.then(|| format!("T{id}"))
 }
 
 /// Who took part; whom to act on first. An endpoint does not act.

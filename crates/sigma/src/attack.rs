@@ -23,26 +23,31 @@ pub const TACTICS: [(&str, &str); 16] = [
 
 /// The tactics among tags, by their words.
 pub fn tactics(tags: &[String]) -> Vec<String> {
-    attack(tags)
-        .map(|word| word.replace('_', "-"))
-        .filter(|word| TACTICS.iter().any(|(known, _)| known == word))
-        .collect()
+    tags.iter().filter_map(|tag| tactic(tag)).map(|(word, _)| word.to_owned()).collect()
 }
 
 /// The techniques and sub-techniques among tags: `T1059.001`.
 pub fn techniques(tags: &[String]) -> Vec<String> {
-    attack(tags).filter_map(technique).collect()
+    tags.iter().filter_map(|tag| technique(tag)).collect()
 }
 
-fn attack(tags: &[String]) -> impl Iterator<Item = String> + '_ {
-    tags.iter().filter_map(|tag| tag.to_lowercase().strip_prefix("attack.").map(str::to_owned))
+/// The tactic that a tag names, with its id.
+pub fn tactic(tag: &str) -> Option<(&'static str, &'static str)> {
+    let word = word(tag)?.replace('_', "-");
+    TACTICS.into_iter().find(|(known, _)| *known == word)
 }
 
-fn technique(word: String) -> Option<String> {
+/// The technique or sub-technique that a tag names.
+pub fn technique(tag: &str) -> Option<String> {
+    let word = word(tag)?;
     let digits = word.strip_prefix('t')?;
     let (main, sub) = digits.split_once('.').unwrap_or((digits, ""));
     let all = |part: &str| part.chars().all(|c| c.is_ascii_digit());
     (main.len() == 4 && all(main) && all(sub)).then(|| word.to_uppercase())
+}
+
+fn word(tag: &str) -> Option<String> {
+    tag.to_lowercase().strip_prefix("attack.").map(str::to_owned)
 }
 
 #[cfg(test)]
