@@ -38,7 +38,7 @@ pub fn details(kind: &Kind, value: &Value, record: &Record<'_>) -> Details {
     let mut found = Details { time: time_of(value), ..Details::default() };
     found.host = HOSTS.iter().find_map(|name| first(record, name));
     if matches!(kind, Kind::EventLog(_)) {
-        found.channel = first(record, "Channel");
+        found.channel = first(record, "System.Channel");
         found.event_id = first(record, "EventID");
         found.record_id = first(record, "EventRecordID");
     }

@@ -2,6 +2,7 @@
 
 use crate::condition::Expression;
 use crate::document::Notes;
+use crate::event::HEADER_CHANNEL;
 use crate::limits::{CHECKS_MAX, REGEX_BYTES_MAX, VALUES_MAX};
 use crate::modifier::{Anchor, Kind, Plan, plan};
 use crate::pipeline::{Applied, Pipeline};
@@ -127,7 +128,13 @@ impl Compiler<'_, '_> {
         let Some(way) = self.way else { return Vec::new() };
         way.added()
             .map(|(step, detection, negated)| {
-                let check = self.detection(detection, &|field| way.added_fields(step, field))?;
+                let header = |name: String| match name.as_str() {
+                    "Channel" => HEADER_CHANNEL.to_owned(),
+                    _ => name,
+                };
+                let names =
+                    |field: &str| way.added_fields(step, field).into_iter().map(header).collect();
+                let check = self.detection(detection, &names)?;
                 Some(if negated { Check::Not(Box::new(check)) } else { check })
             })
             .collect()

@@ -11,7 +11,7 @@ mod needle;
 mod view;
 
 use crate::compile::Check;
-use crate::event::{Event, Name};
+use crate::event::{Event, HEADER_CHANNEL, Name};
 use crate::predicate::Test;
 use crate::ruleset::{Match, RuleSet};
 use bumpalo::Bump;
@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use view::{Known, Slot, View};
 
 /// Fields that say what kind of record an event is: every source has few values of them.
-const ROUTE_FIELDS: [&str; 3] = ["Channel", "EventID", "Provider_Name"];
+const ROUTE_FIELDS: [&str; 3] = [HEADER_CHANNEL, "EventID", "Provider_Name"];
 
 /// Kinds of records a runner remembers the classes of; over that it begins anew.
 const ROUTES_MAX: usize = 4_096;

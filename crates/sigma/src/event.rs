@@ -6,6 +6,7 @@ mod record;
 
 pub use json::{Cursor, Doc, Json, Kind, Reader};
 pub use name::Name;
+pub(crate) use name::{HEADER_CHANNEL, of_header};
 pub use record::Record;
 pub(crate) use record::{descend, own_scalars, scalars};
 

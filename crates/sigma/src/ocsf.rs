@@ -9,7 +9,7 @@ mod mapping;
 pub use mapping::{MAPPINGS, Mapping, Source, View};
 
 use crate::engine::Runner;
-use crate::event::{Event, Scalar, descend, own_scalars, scalars};
+use crate::event::{Event, Scalar, descend, of_header, own_scalars, scalars};
 use crate::rule::LogSource;
 use crate::ruleset::Match;
 use audit::Native;
@@ -238,7 +238,8 @@ impl Event for OcsfEvent<'_> {
     }
 
     fn field<'e>(&'e self, name: &str, each: &mut dyn FnMut(Scalar<'e>) -> bool) -> bool {
-        if let Some(source) = self.view.and_then(|view| view.field(name)) {
+        let source = |name| self.view.and_then(|view| view.field(name));
+        if let Some(source) = source(name).or_else(|| source(of_header(name)?)) {
             return self.source(source, each);
         }
         if let Some(path) = mapping::known(name) {

@@ -4,7 +4,7 @@ use crate::collection::read_file;
 use crate::compile::{Check, Options, Variant, compile};
 use crate::correlation::rule::Correlation;
 use crate::document::{Document, Notes};
-use crate::event::{Event, Scalar, cut};
+use crate::event::{Event, Scalar, cut, of_header};
 use crate::limits::{MATCHED_BYTES_MAX, MATCHED_MAX, REFERENCE_VALUES_MAX, RULES_MAX};
 use crate::predicate::{Predicate, Predicates, Test, relates};
 use crate::rule::{Block, Filter, LogSource, Meta, Rule, Targets};
@@ -254,7 +254,7 @@ impl RuleSet {
         let mut tell = |field: &str, value: &Scalar<'_>| {
             let text = value.text().unwrap_or_default();
             matched.push(Matched {
-                field: field.to_owned(),
+                field: of_header(field).unwrap_or(field).to_owned(),
                 value: cut(&text, MATCHED_BYTES_MAX).to_owned(),
                 predicate: id,
             });

@@ -14,6 +14,18 @@ const FLAT_NAMES: &[(&str, &[&str])] = &[
     ("Channel", &["channel"]),
 ];
 
+/// Goes before the name of a field of a Windows record's header, which one of its data may bear too: the
+/// record that says that a log was cleared has the `Channel` that was.
+const HEADER: &str = "System.";
+
+/// The channel by which pipelines tell records apart.
+pub(crate) const HEADER_CHANNEL: &str = "System.Channel";
+
+/// The field of the header that a name means.
+pub(crate) fn of_header(name: &str) -> Option<&str> {
+    name.strip_prefix(HEADER).filter(|own| !own.contains('.'))
+}
+
 /// The name of a field, with what is asked about names again and again.
 #[derive(Debug, Clone)]
 pub struct Name {
@@ -21,6 +33,8 @@ pub struct Name {
     pub(super) hash: u32,
     /// Whether it may be a path.
     pub(super) dotted: bool,
+    /// What it means in the header.
+    pub(super) header: Option<Arc<Name>>,
     /// What stands in for it in flat records.
     pub(super) flat: &'static [&'static str],
 }
@@ -31,6 +45,7 @@ impl Name {
             text: text.into(),
             hash: hash(text),
             dotted: text.contains('.'),
+            header: of_header(text).map(|own| Arc::new(Name::new(own))),
             flat: flat_names(text),
         }
     }

@@ -1,7 +1,7 @@
 //! Records of any source as events.
 
 use super::json::{Json, Kind};
-use super::name::{Name, flat_names, has_space, hash};
+use super::name::{Name, flat_names, has_space, hash, of_header};
 use super::{Event, Scalar};
 use crate::limits::EVENT_DEPTH_MAX;
 use crate::rule::LogSource;
@@ -206,12 +206,22 @@ impl<'a, J: Json<'a>> Record<'a, J> {
     }
 
     fn look(&self, name: &str, found: &mut dyn FnMut(J) -> bool) -> bool {
+        let own = of_header(name);
+        if let (Some(own), Some(system)) = (own, self.system)
+            && let Some(value) = system.get(own)
+        {
+            found(value);
+            return true;
+        }
         for root in &self.roots {
             if descend(*root, name, 0, found) {
                 return true;
             }
         }
-        self.aside(name, flat_names(name), found)
+        match own {
+            Some(own) => self.look(own, found),
+            None => self.aside(name, flat_names(name), found),
+        }
     }
 
     /// Where a name is looked for when no root has it.
@@ -347,9 +357,11 @@ impl<'a, J: Json<'a>> Event for Record<'a, J> {
     }
 
     fn named<'e>(&'e self, name: &Name, each: &mut dyn FnMut(Scalar<'e>) -> bool) -> bool {
-        let known = match name.dotted {
-            true => None,
-            false => self.members.get(name.text(), name.hash),
+        let known = match (&name.header, self.system) {
+            (Some(own), Some(system)) => system.get(own.text()).map(Some),
+            (Some(own), None) if self.flat => return self.named(own, each),
+            _ if name.dotted => None,
+            _ => self.members.get(name.text(), name.hash),
         };
         match known {
             None => self.field(name.text(), each),

@@ -85,6 +85,36 @@ fn a_service_of_windows_is_a_channel() {
 }
 
 #[test]
+fn a_field_of_the_data_does_not_hide_the_channel_of_the_record() {
+    let asked = "EventID: 104, Provider_Name: Microsoft-Windows-Eventlog, Channel: Application";
+    let set = shipped("product: windows, service: system", asked);
+    let engine = std::sync::Arc::new(crate::Engine::new(std::sync::Arc::new(set.clone())));
+    let mut runner = engine.runner();
+    let mut check = |channel: &str, cleared: &str, expected: bool| {
+        let event = json!({"Event": {
+            "System": {
+                "Provider": {"#attributes": {"Name": "Microsoft-Windows-Eventlog"}},
+                "EventID": 104,
+                "Channel": channel,
+            },
+            "UserData": {"LogFileCleared": {"SubjectUserName": "ann", "Channel": cleared}},
+        }});
+        let told = on(&set, "windows", &event);
+        assert_eq!(told.is_some(), expected, "{channel}: {cleared}");
+        let record = Record::event_log("windows", &event);
+        let found = runner.evaluate(&record);
+        assert_eq!(!found.is_empty(), expected, "{channel}: {cleared}, by its index");
+        for found in found {
+            let names: Vec<&str> = found.matched.iter().map(|own| own.field.as_str()).collect();
+            assert_eq!(names, ["Channel", "EventID", "Provider_Name", "Channel"]);
+        }
+    };
+    check("System", "Application", true);
+    check("System", "Windows PowerShell", false);
+    check("Application", "Application", false);
+}
+
+#[test]
 fn the_whole_product_is_all_its_events() {
     let set = shipped("product: windows", "User: x");
     assert!(on(&set, "windows", &sysmon(9, json!({"User": "x"}))).is_some());
