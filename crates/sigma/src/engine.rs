@@ -7,6 +7,7 @@
 
 mod class;
 mod index;
+mod inside;
 mod needle;
 mod view;
 

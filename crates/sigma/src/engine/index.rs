@@ -1,24 +1,15 @@
 //! Looks up in one value which predicates of a field it has.
 
+use super::inside::Inside;
 use super::needle::Found;
-use aho_corasick::automaton::Automaton;
-use aho_corasick::dfa::DFA;
-use aho_corasick::nfa::contiguous::NFA;
-use aho_corasick::{Anchored, PatternID, StartKind, packed};
 use foldhash::fast::FixedState;
 use std::collections::{BTreeMap, HashMap};
 
 /// Beginnings and ends are told apart by this many bytes; the rest is compared.
 const AFFIX: usize = 8;
 
-/// Bytes of texts up to which an automaton keeps every step it could take: some 256 bytes for each.
-const DFA_BYTES_MAX: usize = 16_000;
-
-/// Texts up to which a look with vector instructions comes before the automaton.
-const GATE_TEXTS_MAX: usize = 64;
-
-/// Predicates behind each text, by place of the text.
-type Behind = Vec<Box<[u32]>>;
+/// The predicates behind a text.
+pub(super) type Behind = Box<[u32]>;
 
 #[derive(Default)]
 pub(super) struct Builder {
@@ -50,91 +41,19 @@ impl Builder {
             }
         }
         if !inside.is_empty() {
-            match Inside::of(inside) {
-                Ok(inside) => index.inside = Some(inside),
-                Err(anyway) => index.anyway = anyway,
-            }
+            index.inside = Some(Inside::of(inside));
         }
         index
-    }
-}
-
-/// Texts that may stand anywhere in a value.
-#[derive(Debug)]
-struct Inside {
-    /// Tells quickly that none is there.
-    gate: Option<packed::Searcher>,
-    automaton: Automata,
-    behind: Behind,
-}
-
-/// The same steps, written out in full or in brief.
-#[derive(Debug)]
-enum Automata {
-    Large(DFA),
-    Small(NFA),
-}
-
-impl Inside {
-    /// The predicates, if there are more texts than an automaton can number: every value may have them then.
-    fn of(texts: BTreeMap<String, Vec<u32>>) -> Result<Self, Vec<u32>> {
-        let bytes: usize = texts.keys().map(String::len).sum();
-        let automaton = match bytes <= DFA_BYTES_MAX {
-            true => DFA::builder()
-                .start_kind(StartKind::Unanchored)
-                .prefilter(false)
-                .build(texts.keys())
-                .map(Automata::Large),
-            false => NFA::builder().prefilter(false).build(texts.keys()).map(Automata::Small),
-        };
-        let gate = match texts.len() <= GATE_TEXTS_MAX {
-            true => packed::Searcher::new(texts.keys()),
-            false => None,
-        };
-        match automaton {
-            Ok(automaton) => {
-                let behind = texts.into_values().map(Vec::into_boxed_slice).collect();
-                Ok(Inside { gate, automaton, behind })
-            }
-            Err(_) => Err(texts.into_values().flatten().collect()),
-        }
-    }
-
-    fn look(&self, text: &[u8], all: &mut impl FnMut(&[u32])) {
-        if self.gate.as_ref().is_some_and(|gate| gate.find(text).is_none()) {
-            return;
-        }
-        let mut each = |pattern: PatternID| {
-            all(self.behind.get(pattern.as_usize()).map_or(&[], |predicates| predicates));
-        };
-        match &self.automaton {
-            Automata::Large(automaton) => scan(automaton, text, &mut each),
-            Automata::Small(automaton) => scan(automaton, text, &mut each),
-        }
-    }
-}
-
-/// Every text that stands somewhere in the other, those within each other too.
-fn scan(automaton: &impl Automaton, text: &[u8], each: &mut impl FnMut(PatternID)) {
-    let Ok(mut state) = automaton.start_state(Anchored::No) else { return };
-    for byte in text {
-        state = automaton.next_state(Anchored::No, state, *byte);
-        if automaton.is_special(state) && automaton.is_match(state) {
-            for at in 0..automaton.match_len(state) {
-                each(automaton.match_pattern(state, at));
-            }
-        }
     }
 }
 
 /// What is looked up in the values of one field.
 #[derive(Debug, Default)]
 pub(super) struct FieldIndex {
-    whole: HashMap<Box<str>, Box<[u32]>, FixedState>,
+    whole: HashMap<Box<str>, Behind, FixedState>,
     starts: Affixes,
     ends: Affixes,
     inside: Option<Inside>,
-    anyway: Vec<u32>,
 }
 
 impl FieldIndex {
@@ -151,7 +70,6 @@ impl FieldIndex {
         if let Some(inside) = &self.inside {
             inside.look(text.as_bytes(), &mut all);
         }
-        all(&self.anyway);
     }
 
     /// Whether all that is looked for may stand anywhere, so that several values can be looked through as one.
@@ -165,7 +83,6 @@ impl FieldIndex {
         if let Some(inside) = &self.inside {
             inside.look(joined, &mut all);
         }
-        all(&self.anyway);
     }
 }
 
@@ -180,11 +97,11 @@ type Table = HashMap<u64, Vec<Affix>, FixedState>;
 #[derive(Debug)]
 struct Affix {
     text: Box<[u8]>,
-    predicates: Box<[u32]>,
+    predicates: Behind,
 }
 
 impl Affixes {
-    fn add(&mut self, text: &[u8], from_end: bool, predicates: Box<[u32]>) {
+    fn add(&mut self, text: &[u8], from_end: bool, predicates: Behind) {
         let length = text.len().min(AFFIX);
         let Some(key) = word(text, length, from_end) else { return };
         let table = match self.tables.iter().position(|(own, _)| *own == length) {
