@@ -128,6 +128,14 @@ def main():
                        and {m["field"] for m in analytic["matched"]} == {"c-useragent", "cs-uri-stem"}, finding)
         stored = rig.api.json("GET", f"/api/v1/events/{finding['evidence'][0]}")
         verdict.expect("its evidence is the event", stored["src_endpoint"]["ip"] == "198.51.100.25", stored)
+        own = rig.folder / "own.yml"
+        own.write_text(text)
+        timeline = rig.folder / "timeline.jsonl"
+        rig.cli("-o", "json", "hunt", "--rules", own, "--stored", "--save", timeline, expect=(1,))
+        hits = [json.loads(line) for line in timeline.read_text().splitlines()]
+        values = [{m["field"]: m["value"] for m in hit["matched"]}["cs-uri-stem"] for hit in hits]
+        verdict.expect("a hunt over what is stored finds it too, and what came before the rule", values == ["/admin/old", "/admin/x"]
+                       and hits[1]["record_id"] == finding["evidence"][0] and hits[1]["host"] == "shop.example", hits)
         incidents = rig.api.json("GET", "/api/v1/incidents")["items"]
         verdict.expect("an incident contains it", any(finding["id"] in i["findings"] for i in incidents), incidents)
 

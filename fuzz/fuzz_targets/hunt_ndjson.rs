@@ -2,9 +2,9 @@
 #![no_main]
 
 use hunt::read::{Told, read_from};
-use hunt::{Choice, Form, Hunt, Span, Timeline};
+use hunt::{Choice, Form, Hunt, RuleFiles, Span, Timeline};
 use libfuzzer_sys::fuzz_target;
-use sigma::{LogSource, Options, RuleSet};
+use sigma::{LogSource, Options};
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
@@ -29,10 +29,12 @@ correlation:
 ";
 
 fuzz_target!(|data: &[u8]| {
-    static SET: OnceLock<RuleSet> = OnceLock::new();
-    let set = SET.get_or_init(|| RuleSet::load([("rules.yml", RULES)], &Options::shipped()));
+    static OPTIONS: OnceLock<Options> = OnceLock::new();
+    let options = OPTIONS.get_or_init(Options::shipped);
+    let files = vec![("rules.yml".to_owned(), RULES.to_owned())];
+    let files = RuleFiles { files, problems: Vec::new() };
     let said = LogSource::new(Some("any"), None, None);
-    let mut hunt = Hunt::new(set.clone(), &Choice::default(), Span::default(), Some(said));
+    let mut hunt = Hunt::new(files, options, Choice::default(), Span::default(), Some(said));
     let file: Arc<str> = Arc::from("x");
     let mut hits = Vec::new();
     for texts in [false, true] {

@@ -51,6 +51,10 @@ pub enum Error {
     RecordMismatch { record: String, leaf: u64 },
     #[error("not a record to package: {0}")]
     BadRecord(String),
+    #[error(
+        "the folder `{folder}`: {why}: get it from its maker again, or sign it anew if it is yours"
+    )]
+    Folder { folder: PathBuf, why: String },
     #[error("the package would be too large: {what} (at most {max}): narrow the export")]
     PackageTooLarge { what: String, max: u64 },
 }
@@ -75,6 +79,7 @@ impl Error {
             Error::CosignRefused(_) => "cosign-refused",
             Error::RecordMismatch { .. } => "package-record-mismatch",
             Error::BadRecord(_) => "package-record-invalid",
+            Error::Folder { .. } => "folder-unsigned",
             Error::PackageTooLarge { .. } => "package-too-large",
         }
     }

@@ -14,6 +14,7 @@ mod journal;
 mod key;
 mod leaf;
 mod ledger;
+mod listing;
 mod merkle;
 mod note;
 mod package;
@@ -29,6 +30,7 @@ pub use fuzz::{fuzz_journal, fuzz_note, fuzz_package};
 pub use key::SigningKey;
 pub use leaf::{ENTRY_BYTES_MAX, leaf_bytes};
 pub use ledger::{Ledger, Proof};
+pub use listing::{Listed, read_signed_folder, sign_folder};
 pub use merkle::{
     consistency_holds, empty_root, leaf_hash, node_hash, root_from_inclusion, root_of,
 };

@@ -1,7 +1,7 @@
 //! When and where an event was, as it says itself.
 
 use crate::kind::Kind;
-use schema::Timestamp;
+use schema::{Event as Ocsf, Timestamp};
 use serde_json::Value;
 use sigma::{Event, Record};
 
@@ -43,6 +43,21 @@ pub fn details(kind: &Kind, value: &Value, record: &Record<'_>) -> Details {
         found.record_id = first(record, "EventRecordID");
     }
     found
+}
+
+/// The same of an event in OCSF, which is known by its id.
+pub fn details_of_ocsf(event: &Ocsf) -> Details {
+    let text = |name: &str| {
+        let metadata = event.rest.get("metadata")?;
+        metadata.get(name)?.as_str().map(str::to_owned)
+    };
+    Details {
+        time: (event.time != 0).then_some(event.time),
+        host: event.device.clone().or_else(|| event.host.clone()),
+        channel: text("log_name"),
+        event_id: text("event_code"),
+        record_id: (!event.id.is_nil()).then(|| event.id.to_string()),
+    }
 }
 
 fn first(record: &Record<'_>, name: &str) -> Option<String> {

@@ -1,17 +1,18 @@
 //! The hunt itself: a record in, hits out. Pure.
 
-use crate::details::{Details, details, time_of};
+use crate::details::{Details, details, details_of_ocsf, time_of};
 use crate::hit::{Correlated, Hit, RuleInfo, Value as Pair};
-use crate::kind::{Kind, kind_of};
+use crate::kind::{Kind, is_ocsf, kind_of};
 use crate::limits::EVENTS_NAMED_MAX;
 use crate::read::Item;
-use crate::rules::Choice;
-use schema::{Diagnostic, Timestamp};
+use crate::rules::{Choice, RuleFiles, load};
+use schema::{Diagnostic, Event as Ocsf, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use sigma::correlation::{Correlator, Finding, State, Told};
-use sigma::{Engine, Json, LogSource, Match, Reader, Record, RuleSet, Runner};
-use std::collections::HashMap;
+use sigma::ocsf::{matches, views};
+use sigma::{Engine, Event, Json, LogSource, Match, Options, Reader, RuleSet, Runner};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// From when until when events are looked at, both included.
@@ -47,13 +48,10 @@ pub struct Counts {
     pub uncorrelated: u64,
 }
 
-/// Rules, and what they remember of the records so far.
+/// Rules compiled for one way of looking at records, and what they remember of those so far.
 #[derive(Debug)]
-pub struct Hunt {
+struct Side {
     runner: Runner,
-    reader: Reader,
-    /// The bytes of the record at hand.
-    text: Vec<u8>,
     infos: Vec<Arc<RuleInfo>>,
     /// By the rule's number: whether it is told.
     told: Vec<bool>,
@@ -61,14 +59,10 @@ pub struct Hunt {
     /// What is said of correlations, and whether they are told; by their keys.
     correlations: HashMap<String, (Arc<RuleInfo>, bool)>,
     state: State,
-    span: Span,
-    said: Option<LogSource>,
-    counts: Counts,
 }
 
-impl Hunt {
-    /// `said`: what records are that do not say it themselves.
-    pub fn new(set: RuleSet, choice: &Choice, span: Span, said: Option<LogSource>) -> Hunt {
+impl Side {
+    fn new(set: RuleSet, choice: &Choice) -> Side {
         let rules = set.rules.iter();
         let told: Vec<bool> =
             rules.map(|rule| rule.standalone && choice.takes(&rule.meta)).collect();
@@ -91,15 +85,114 @@ impl Hunt {
         // Files come in any order: hits wait until the last, and are then taken by their times.
         let correlator = Correlator::new(&set, u64::MAX);
         let engine = Engine::of(Arc::new(set), &|rule| tried.get(rule).is_some_and(|tried| *tried));
+        let runner = Arc::new(engine).runner();
+        Side { runner, infos, told, correlator, correlations, state: State::default() }
+    }
+
+    /// Takes what a rule found; false if no correlation can count it, for want of a time.
+    fn found(&mut self, found: Match, seen: &Seen<'_>, hits: &mut Vec<Hit>) -> bool {
+        let Seen { file, number, details, .. } = seen;
+        let counted = self.correlate(&found, seen);
+        let told = self.told.get(found.rule).copied().unwrap_or_default();
+        if let Some(info) = self.infos.get(found.rule).filter(|_| told) {
+            let mut hit = Hit::new(Arc::clone(info), (*details).clone());
+            let pair = |m: sigma::Matched| Pair { field: m.field, value: m.value };
+            hit.matched = found.matched.into_iter().map(pair).collect();
+            hit.pipeline = found.pipeline;
+            hit.file = Some(Arc::clone(file));
+            hit.record = Some(*number);
+            hits.push(hit);
+        }
+        counted
+    }
+
+    fn correlate(&mut self, found: &Match, seen: &Seen<'_>) -> bool {
+        if self.correlations.is_empty() {
+            return true;
+        }
+        let name = format!("{}#{}", seen.file, seen.number);
+        let time = seen.details.time;
+        let hit = self.correlator.hit(found.rule, time.unwrap_or_default(), &name, seen.event);
+        match (hit, time) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(hit), Some(_)) => {
+                // All wait for the end: nothing becomes certain before it but for want of room.
+                self.correlator.observe(&mut self.state, hit);
+                true
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Vec<Hit> {
+        let findings = self.correlator.finish(&mut self.state);
+        findings.into_iter().filter_map(|finding| self.correlated(finding)).collect()
+    }
+
+    fn correlated(&self, finding: Finding) -> Option<Hit> {
+        let (info, _) = self.correlations.get(&finding.correlation).filter(|(_, told)| *told)?;
+        let host = finding.group.iter().find(|(field, _)| field == "Computer");
+        let details = Details {
+            time: Some(finding.time_ms),
+            host: host.map(|(_, value)| value.clone()),
+            ..Details::default()
+        };
+        let mut hit = Hit::new(Arc::clone(info), details);
+        let pair = |(field, value)| Pair { field, value };
+        hit.matched = finding.group.into_iter().map(pair).collect();
+        hit.correlation = Some(Correlated {
+            began: Some(finding.began_ms),
+            figure: finding.figure,
+            count: finding.events.len(),
+            events: finding.events.into_iter().take(EVENTS_NAMED_MAX).collect(),
+        });
+        Some(hit)
+    }
+}
+
+/// A record as it is seen and named.
+struct Seen<'s> {
+    file: &'s Arc<str>,
+    number: u64,
+    details: &'s Details,
+    event: &'s dyn Event,
+}
+
+/// Rules, and what they remember of the records so far.
+#[derive(Debug)]
+pub struct Hunt {
+    /// For records as their sources write them.
+    native: Side,
+    /// For events in OCSF, which need no pipelines: made when the first one comes.
+    ocsf: Option<Side>,
+    files: RuleFiles,
+    placeholders: BTreeMap<String, Vec<String>>,
+    choice: Choice,
+    reader: Reader,
+    /// The bytes of the record at hand.
+    text: Vec<u8>,
+    span: Span,
+    said: Option<LogSource>,
+    counts: Counts,
+}
+
+impl Hunt {
+    /// `said`: what records are that do not say it themselves.
+    pub fn new(
+        files: RuleFiles,
+        options: &Options,
+        choice: Choice,
+        span: Span,
+        said: Option<LogSource>,
+    ) -> Hunt {
         Hunt {
-            runner: Arc::new(engine).runner(),
+            native: Side::new(load(&files, options), &choice),
+            ocsf: None,
+            files,
+            placeholders: options.placeholders.clone(),
+            choice,
             reader: Reader::default(),
             text: Vec::new(),
-            infos,
-            told,
-            correlator,
-            correlations,
-            state: State::default(),
             span,
             said,
             counts: Counts::default(),
@@ -111,18 +204,24 @@ impl Hunt {
     }
 
     pub fn rules(&self) -> &RuleSet {
-        self.runner.engine().set()
+        self.native.runner.engine().set()
+    }
+
+    /// What was wrong with the files of the rules.
+    pub fn rule_problems(&self) -> &[Diagnostic] {
+        &self.files.problems
     }
 
     /// How many rules and correlations were chosen to be told.
     pub fn chosen(&self) -> usize {
-        let told = self.told.iter().filter(|told| **told).count();
-        told + self.correlations.values().filter(|(_, takes)| *takes).count()
+        let told = self.native.told.iter().filter(|told| **told).count();
+        told + self.native.correlations.values().filter(|(_, takes)| *takes).count()
     }
 
     /// What went wrong with correlations, counted.
     pub fn correlation_counts(&self) -> Told {
-        self.state.told
+        let ocsf = self.ocsf.as_ref().map(|side| side.state.told).unwrap_or_default();
+        self.native.state.told + ocsf
     }
 
     /// Takes a record as a reader gives it; it may hold several, as CloudTrail's files do.
@@ -171,21 +270,22 @@ impl Hunt {
         let Ok(doc) = self.reader.read(&mut self.text) else { return false };
         let root = doc.root();
         let is_one = root.is_object() && (root.count() > 1 || root.get("Records").is_none());
+        let is_one = is_one && !is_ocsf(root);
         let kind = kind_of(root, self.said.as_ref()).filter(|_| is_one);
-        let quiet = kind.is_some_and(|kind| self.runner.evaluate(&kind.record(root)).is_empty());
+        let quiet =
+            kind.is_some_and(|kind| self.native.runner.evaluate(&kind.record(root)).is_empty());
         self.reader.done(doc);
         quiet
     }
 
     /// Takes a record.
     pub fn observe(&mut self, file: &Arc<str>, number: u64, value: &Value, hits: &mut Vec<Hit>) {
-        self.counts.records += 1;
-        if self.span.is_bounded() {
-            match time_of(value) {
-                Some(time) if self.span.has(time) => {}
-                Some(_) => return self.counts.outside += 1,
-                None => return self.counts.untimed += 1,
-            }
+        if is_ocsf(value) {
+            let (event, _) = Ocsf::from_ocsf(value.clone());
+            return self.observe_ocsf(file, number, &event, hits);
+        }
+        if !self.is_wanted(time_of(value)) {
+            return;
         }
         let kind = kind_of(value, self.said.as_ref()).unwrap_or_else(|| {
             self.counts.unknown_kind += 1;
@@ -193,68 +293,58 @@ impl Hunt {
         });
         let record = kind.record(value);
         let mut known: Option<Details> = None;
-        for found in self.runner.evaluate(&record) {
+        for found in self.native.runner.evaluate(&record) {
             let details = known.get_or_insert_with(|| details(&kind, value, &record));
-            self.correlate(&found, file, number, details, &record);
-            let told = self.told.get(found.rule).copied().unwrap_or_default();
-            if let Some(info) = self.infos.get(found.rule).filter(|_| told) {
-                let mut hit = Hit::new(Arc::clone(info), details.clone());
-                let pair = |m: sigma::Matched| Pair { field: m.field, value: m.value };
-                hit.matched = found.matched.into_iter().map(pair).collect();
-                hit.pipeline = found.pipeline;
-                hit.file = Some(Arc::clone(file));
-                hit.record = Some(number);
-                hits.push(hit);
+            let seen = Seen { file, number, details, event: &record };
+            let counted = self.native.found(found, &seen, hits);
+            self.counts.uncorrelated += u64::from(!counted);
+        }
+    }
+
+    /// Takes an event in OCSF: rules see it by the names of the source it came from.
+    pub fn observe_ocsf(
+        &mut self,
+        file: &Arc<str>,
+        number: u64,
+        event: &Ocsf,
+        hits: &mut Vec<Hit>,
+    ) {
+        let details = details_of_ocsf(event);
+        if !self.is_wanted(details.time) {
+            return;
+        }
+        let views = views(event);
+        let side = self.ocsf.get_or_insert_with(|| {
+            let placeholders = self.placeholders.clone();
+            let options = Options { placeholders, ..Options::default() };
+            Side::new(load(&self.files, &options), &self.choice)
+        });
+        for (view, found) in matches(&mut side.runner, &views) {
+            if let Some(event) = views.get(view) {
+                let seen = Seen { file, number, details: &details, event };
+                let counted = side.found(found, &seen, hits);
+                self.counts.uncorrelated += u64::from(!counted);
             }
         }
     }
 
-    fn correlate(
-        &mut self,
-        found: &Match,
-        file: &str,
-        number: u64,
-        details: &Details,
-        record: &Record<'_>,
-    ) {
-        if self.correlations.is_empty() {
-            return;
+    /// Counts a record, and says whether it is of the time that is asked for.
+    fn is_wanted(&mut self, time: Option<Timestamp>) -> bool {
+        self.counts.records += 1;
+        match time {
+            _ if !self.span.is_bounded() => return true,
+            Some(time) if self.span.has(time) => return true,
+            Some(_) => self.counts.outside += 1,
+            None => self.counts.untimed += 1,
         }
-        let name = format!("{file}#{number}");
-        let time = details.time.unwrap_or_default();
-        let Some(hit) = self.correlator.hit(found.rule, time, &name, record) else { return };
-        if details.time.is_none() {
-            self.counts.uncorrelated += 1;
-            return;
-        }
-        // All wait for the end: nothing becomes certain before it but for want of room.
-        self.correlator.observe(&mut self.state, hit);
+        false
     }
 
     /// After the last record: what correlations found.
     pub fn finish(&mut self) -> Vec<Hit> {
-        let findings = self.correlator.finish(&mut self.state);
-        findings.into_iter().filter_map(|finding| self.correlated(finding)).collect()
-    }
-
-    fn correlated(&self, finding: Finding) -> Option<Hit> {
-        let (info, _) = self.correlations.get(&finding.correlation).filter(|(_, told)| *told)?;
-        let host = finding.group.iter().find(|(field, _)| field == "Computer");
-        let details = Details {
-            time: Some(finding.time_ms),
-            host: host.map(|(_, value)| value.clone()),
-            ..Details::default()
-        };
-        let mut hit = Hit::new(Arc::clone(info), details);
-        let pair = |(field, value)| Pair { field, value };
-        hit.matched = finding.group.into_iter().map(pair).collect();
-        hit.correlation = Some(Correlated {
-            began: Some(finding.began_ms),
-            figure: finding.figure,
-            count: finding.events.len(),
-            events: finding.events.into_iter().take(EVENTS_NAMED_MAX).collect(),
-        });
-        Some(hit)
+        let mut hits = self.native.finish();
+        hits.extend(self.ocsf.iter_mut().flat_map(Side::finish));
+        hits
     }
 }
 

@@ -34,6 +34,13 @@ pub fn kind_of<'a, J: Json<'a>>(value: J, said: Option<&LogSource>) -> Option<Ki
         .map(|(_, product, service)| Kind::Other(LogSource::new(*product, None, *service)))
 }
 
+/// Whether it is an event in OCSF: by two attributes that all of its classes require.
+pub fn is_ocsf<'a, J: Json<'a>>(value: J) -> bool {
+    let class = value.get("class_uid").map(J::kind);
+    matches!(class, Some(sigma::Kind::Scalar(Scalar::Integer(_))))
+        && value.get("metadata").is_some_and(J::is_object)
+}
+
 /// The product whose event log the record comes from.
 fn event_log<'a, J: Json<'a>>(value: J) -> Option<&'static str> {
     let event = value.get("Event").unwrap_or(value);

@@ -24,3 +24,6 @@ pub const EVENTS_NAMED_MAX: usize = 100;
 pub const YAML_BYTES_MAX: u64 = 4 << 20;
 /// Records of one case of an exam.
 pub const CASE_RECORDS_MAX: usize = 100_000;
+
+/// Events of one test case beside a rule, repetitions included.
+pub const TRIAL_EVENTS_MAX: usize = 100_000;

@@ -132,9 +132,9 @@ fn a_hunt_over_files_names_host_time_and_rule() {
         return;
     };
     let logs = logs.join("TA0005-Defense Evasion/T1070.001-Clear Windows event logs");
-    let set =
-        load(&read_rules(&[root.join("rules/windows/builtin")]), &options(&[], None).unwrap());
-    let mut hunt = Hunt::new(set, &Choice::default(), Span::default(), None);
+    let files = read_rules(&[root.join("rules/windows/builtin")]);
+    let options = options(&[], None).unwrap();
+    let mut hunt = Hunt::new(files, &options, Choice::default(), Span::default(), None);
     let mut hits = Vec::new();
     for input in find(&[logs], false).inputs {
         let file: Arc<str> = input.name().into();

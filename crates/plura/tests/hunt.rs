@@ -135,3 +135,36 @@ fn sigma_rules_are_checked_tried_and_examined() {
     let told = json(&out);
     assert_eq!((code(&out), told["refused"].as_array().unwrap().len()), (1, 1));
 }
+
+#[test]
+fn a_pack_is_signed_verified_and_compared() {
+    let site = site();
+    put(site.path(), "rules/pack.json", r#"{"pack": "own", "version": "1.0.0"}"#);
+    let sign = ["-o", "json", "rules", "sign", "rules", "--key", "key", "--name", "house"];
+    let out = plura(site.path(), &sign);
+    let told = json(&out);
+    assert_eq!((code(&out), &told["pack"], &told["files"]), (0, &"own 1.0.0".into(), &2.into()));
+    let key = told["key"].as_str().unwrap().to_owned();
+    let verify = ["-o", "json", "rules", "verify", "rules", "--key", key.as_str()];
+    let out = plura(site.path(), &verify);
+    assert_eq!((code(&out), &json(&out)["pack"]), (0, &"own 1.0.0".into()));
+
+    put(site.path(), "newer/whoami.yml", &RULE.replace("level: medium", "level: high"));
+    put(site.path(), "newer/other.yml", &RULE.replace("11111111", "22222222"));
+    let out = plura(site.path(), &["-o", "json", "rules", "diff", "rules", "newer"]);
+    let told = json(&out);
+    assert_eq!((code(&out), &told["added"][0]["file"]), (1, &"newer/other.yml".into()), "{told}");
+    let changed = &told["changed"][0];
+    assert_eq!(
+        (&changed["finds_otherwise"], &changed["changes"][0]["after"]),
+        (&false.into(), &"high".into())
+    );
+    let same = plura(site.path(), &["rules", "diff", "rules", "rules"]);
+    assert_eq!(code(&same), 0, "{}", String::from_utf8_lossy(&same.stdout));
+
+    put(site.path(), "rules/whoami.yml", &RULE.replace("medium", "low"));
+    let out = plura(site.path(), &verify);
+    assert_eq!((code(&out), &json(&out)["code"]), (1, &"folder-unsigned".into()));
+    fs::remove_file(site.path().join("rules/pack.json")).unwrap();
+    assert_eq!(code(&plura(site.path(), &sign)), 3);
+}

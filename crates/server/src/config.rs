@@ -266,6 +266,12 @@ impl Config {
         let fault = |message: String, hint: &str| {
             Err(Diagnostic::new("config-invalid", file_name, message).hint(hint))
         };
+        for key in &self.sigma.keys {
+            if let Err(error) = key.parse::<evidence::VerifierKey>() {
+                let hint = "copy the line that `plura rules sign` printed";
+                return fault(format!("`sigma.keys`: {error}"), hint);
+            }
+        }
         if self.tls.cert.is_some() != self.tls.key.is_some() {
             return fault(
                 "`tls.cert` and `tls.key` come together".to_owned(),

@@ -340,6 +340,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/sigma/rules/{id}/replay", Needs(Right::RulesRead)),
     route("GET", "/api/v1/sigma/selection", Needs(Right::RulesRead)),
     route("PUT", "/api/v1/sigma/selection", Needs(Right::RulesWrite)),
+    route("GET", "/api/v1/sigma/packs", Needs(Right::RulesRead)),
     route("GET", "/api/v1/sigma/coverage", Needs(Right::RulesRead)),
     route("GET", "/api/v1/sigma/noise", Needs(Right::RulesRead)),
     route("GET", "/api/v1/sigma/exceptions", Needs(Right::RulesRead)),

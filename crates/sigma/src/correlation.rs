@@ -78,6 +78,16 @@ impl Told {
     }
 }
 
+impl std::ops::Add for Told {
+    type Output = Told;
+
+    fn add(self, other: Told) -> Told {
+        let (mut sum, other) = (self.all(), other.all());
+        sum.iter_mut().zip(other).for_each(|(own, more)| *own += more);
+        Told::of(sum)
+    }
+}
+
 /// A correlation with what is worked out once.
 #[derive(Debug, Clone)]
 struct Ready {

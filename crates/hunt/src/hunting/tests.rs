@@ -34,10 +34,16 @@ correlation:
   generate: true
 ";
 
+fn hunt_with(rules: &str, choice: &Choice, span: Span, said: Option<LogSource>) -> Hunt {
+    let files = vec![("rules.yml".to_owned(), rules.to_owned())];
+    let files = RuleFiles { files, problems: Vec::new() };
+    let hunt = Hunt::new(files, &Options::shipped(), choice.clone(), span, said);
+    assert!(hunt.rules().refused.is_empty(), "{:?}", hunt.rules().refused);
+    hunt
+}
+
 fn hunt(choice: &Choice, span: Span, said: Option<LogSource>) -> Hunt {
-    let set = RuleSet::load([("rules.yml", RULES)], &Options::shipped());
-    assert!(set.refused.is_empty(), "{:?}", set.refused);
-    Hunt::new(set, choice, span, said)
+    hunt_with(RULES, choice, span, said)
 }
 
 fn whoami(second: u8) -> Value {
@@ -135,4 +141,40 @@ fn records_in_a_record_and_what_is_none() {
     };
     assert!(tell(b"{").starts_with("x:9: the record is not JSON"));
     assert!(tell(b"7").starts_with("x:9: the record is JSON but no object"));
+}
+
+#[test]
+fn events_in_ocsf_are_seen_by_the_names_of_their_source() {
+    let event = |image: &str, second: u8| {
+        json!({
+            "class_uid": 1007, "activity_id": 1, "type_uid": 100_701, "time": 1_767_323_040_000_i64 + i64::from(second) * 1000,
+            "metadata": {
+                "uid": format!("019b0000-0000-7000-8000-0000000000{second:02}"),
+                "log_name": "edr",
+            },
+            "device": {"hostname": "web1", "os": {"type_id": 200}},
+            "process": {"pid": 7, "file": {"path": image}, "cmd_line": image},
+        })
+    };
+    let rules = RULES.replace("product: windows, category", "product: linux, category");
+    let rules = rules.replace("'\\whoami.exe'", "/whoami");
+    let mut hunt = hunt_with(&rules, &Choice::default(), Span::default(), None);
+    let events =
+        [event("/usr/bin/whoami", 1), event("/usr/bin/who", 2), event("/usr/bin/whoami", 3)];
+    let hits = run(&mut hunt, &events);
+    let told: Vec<_> = hits
+        .iter()
+        .map(|hit| {
+            (hit.rule.rule.as_str(), hit.record, hit.host.as_deref(), hit.record_id.as_deref())
+        })
+        .collect();
+    let id = |second: u8| format!("019b0000-0000-7000-8000-0000000000{second:02}");
+    assert_eq!(
+        told[..2],
+        [
+            ("Whoami", Some(1), Some("web1"), Some(id(1).as_str())),
+            ("Whoami", Some(3), Some("web1"), Some(id(3).as_str())),
+        ]
+    );
+    assert_eq!(hunt.counts().records, 3);
 }

@@ -2,11 +2,13 @@
 
 mod report;
 mod saved;
+mod stored;
 
 use super::Context;
+use crate::client::Client;
 use crate::output::{EXIT_FOUND, EXIT_INPUT, EXIT_USAGE, Failure, Format};
 use ::hunt::read::{Item, Told};
-use ::hunt::{Choice, Form, Found, Hunt, Span, Summary, find, load, options, read, read_rules};
+use ::hunt::{Choice, Form, Found, Hunt, Span, Summary, find, options, read, read_rules};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use report::Problems;
@@ -23,12 +25,15 @@ use std::time::{Duration, Instant};
 /// Records between two looks at the clock for the progress bar.
 const RECORDS_BETWEEN_LOOKS: u64 = 1024;
 
-/// Hunt in files of events with Sigma rules: event logs (EVTX), JSON, packed or not
+/// Hunt in files of events with Sigma rules: event logs (EVTX), JSON, packed or not. Or in what the server has stored
 #[derive(Args)]
 pub struct HuntArgs {
     /// Files, or folders of them at any depth; `-` reads standard input
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "stored", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Hunt in the events that the server has stored of this tenant, instead of files
+    #[arg(long, conflicts_with_all = ["paths", "product", "category", "service"])]
+    stored: bool,
     #[command(flatten)]
     by: RuleArgs,
     /// Only rules of this level or worse
@@ -145,14 +150,7 @@ pub fn run(context: &Context, args: &HuntArgs) -> Result<ExitCode, Failure> {
             .hint("name the timeline's file with --save FILE"));
     }
     let files = read_rules(&args.by.rules);
-    let set = load(&files, &args.by.options.read()?);
-    if set.rules.is_empty() && set.correlations.is_empty() {
-        let mut problems = files.problems;
-        problems.extend(set.refused.into_iter().flat_map(|refused| refused.problems).take(10));
-        let reason = all(&problems).message;
-        return Err(Failure::input(format!("no rule can be run\n{reason}").trim_end())
-            .hint("name files or folders of Sigma rules (`.yml`) with --rules"));
-    }
+    let options = args.by.options.read()?;
     let choice = choice(args)?;
     let said = LogSource {
         product: args.product.clone(),
@@ -163,17 +161,27 @@ pub fn run(context: &Context, args: &HuntArgs) -> Result<ExitCode, Failure> {
     let texts = said.is_some();
     let span = Span { from: args.from, to: args.to };
     let form = args.timeline.or_else(|| args.save.as_deref().map(TimelineForm::of));
+    let hunt = Hunt::new(files, &options, choice, span, said);
+    let set = hunt.rules();
+    if set.rules.is_empty() && set.correlations.is_empty() {
+        let mut problems = hunt.rule_problems().to_vec();
+        let refused = set.refused.iter().flat_map(|refused| refused.problems.iter().cloned());
+        problems.extend(refused.take(10));
+        let reason = all(&problems).message;
+        return Err(Failure::input(format!("no rule can be run\n{reason}").trim_end())
+            .hint("name files or folders of Sigma rules (`.yml`) with --rules"));
+    }
+    let client = if args.stored { Some(context.client()?) } else { None };
     let mut saved = Saved::open(form.map(Form::from), args.save.as_deref())?;
     let found = find(&args.paths, texts);
-    let mut run = Run {
-        hunt: Hunt::new(set, &choice, span, said),
-        summary: Summary::default(),
-        problems: Problems::default(),
-        texts,
-    };
+    let mut run = Run { hunt, summary: Summary::default(), problems: Problems::default(), texts };
     let began = Instant::now();
-    found.problems.iter().chain(&files.problems).for_each(|p| run.problems.add(p.clone()));
-    run.all(&found, &mut saved, context.format)?;
+    let wrong = run.hunt.rule_problems().iter().chain(&found.problems).cloned();
+    wrong.collect::<Vec<_>>().into_iter().for_each(|problem| run.problems.add(problem));
+    match client {
+        Some(client) => run.stored(&client, span, &mut saved, context.format)?,
+        None => run.all(&found, &mut saved, context.format)?,
+    }
     saved.finish()?;
     let told = report::Report {
         found: &found,
@@ -214,7 +222,8 @@ struct Run {
 
 impl Run {
     fn all(&mut self, found: &Found, saved: &mut Saved, format: Format) -> Result<(), Failure> {
-        let bar = bar(found.inputs.iter().map(|input| input.bytes).sum(), format);
+        let bytes = found.inputs.iter().map(|input| input.bytes).sum();
+        let bar = bar(bytes, "{bar:30} {bytes}/{total_bytes} {eta} {wide_msg}", format);
         let began = Instant::now();
         let mut hits = Vec::new();
         for (number, input) in (1..).zip(&found.inputs) {
@@ -246,6 +255,31 @@ impl Run {
         saved.write(&mut hits, &mut self.summary)
     }
 
+    /// Over what the server has, oldest first.
+    fn stored(
+        &mut self,
+        client: &Client,
+        span: Span,
+        saved: &mut Saved,
+        format: Format,
+    ) -> Result<(), Failure> {
+        let place: Arc<str> = client.base().into();
+        let count = stored::count(client, span)?;
+        let bar = bar(count, "{bar:30} {human_pos}/{human_len} {eta} {wide_msg}", format);
+        let mut hits = Vec::new();
+        stored::each(client, span, |event| {
+            self.hunt.observe_ocsf(&place, self.hunt.counts().records + 1, event, &mut hits);
+            bar.inc(1);
+            if bar.position().is_multiple_of(RECORDS_BETWEEN_LOOKS) {
+                bar.set_message(schema::format_time(event.time));
+            }
+            saved.write(&mut hits, &mut self.summary)
+        })?;
+        bar.finish_and_clear();
+        hits.extend(self.hunt.finish());
+        saved.write(&mut hits, &mut self.summary)
+    }
+
     fn take(&mut self, file: &Arc<str>, item: &Item<'_>, hits: &mut Vec<::hunt::Hit>) {
         if let Err(problem) = self.hunt.take(file, item, hits) {
             self.problems.add(problem);
@@ -259,14 +293,12 @@ fn tell(bar: &ProgressBar, file: usize, files: usize, records: u64, took: Durati
 }
 
 /// On standard error, where there is a terminal.
-fn bar(bytes: u64, format: Format) -> ProgressBar {
+fn bar(length: u64, template: &str, format: Format) -> ProgressBar {
     if format == Format::Json {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(bytes);
-    if let Ok(style) =
-        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta} {wide_msg}")
-    {
+    let bar = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar

@@ -4,6 +4,7 @@ mod folder;
 mod patch;
 mod patching;
 mod sigma;
+mod signed;
 
 pub use folder::{Folder, Setup, loaded};
 
@@ -37,6 +38,12 @@ pub enum RulesCommand {
         #[arg(long, value_name = "DIR")]
         rules: Option<PathBuf>,
     },
+    /// What an update of Sigma rules changes: rules added, removed, and changed field by field
+    Diff(sigma::DiffArgs),
+    /// Sign a folder of Sigma rules, so that servers can tell that it is yours and whole
+    Sign(signed::SignArgs),
+    /// Check that a folder of Sigma rules is as it was signed
+    Verify(signed::VerifyArgs),
     /// Sit SigmaHQ's exam: every case has to make its rule fire
     Exam(sigma::ExamArgs),
     /// Say in plain words what a rule does
@@ -59,6 +66,9 @@ pub fn run(context: &Context, command: RulesCommand) -> Result<ExitCode, Failure
         RulesCommand::Check { paths, .. } => check(context, &paths),
         RulesCommand::Test { tests, rules: Some(rules) } => waf::test(context, &tests, &rules),
         RulesCommand::Test { tests, rules: None } => sigma::test(context, &tests),
+        RulesCommand::Diff(args) => sigma::diff(context, &args),
+        RulesCommand::Sign(args) => signed::sign(context, &args),
+        RulesCommand::Verify(args) => signed::verify(context, &args),
         RulesCommand::Exam(args) => sigma::exam(context, &args),
         RulesCommand::Patch(args) => patching::run(context, *args),
         RulesCommand::Explain { id, rules } => explain(context, id, &Folder::open(&rules)?),

@@ -101,6 +101,7 @@ pub fn router(app: App) -> Router {
             "/api/v1/sigma/selection",
             get(sigma::reports::selection).put(sigma::reports::put_selection),
         )
+        .route("/api/v1/sigma/packs", get(sigma::reports::packs))
         .route("/api/v1/sigma/coverage", get(sigma::reports::coverage))
         .route("/api/v1/sigma/noise", get(sigma::reports::noise))
         .route(

@@ -36,7 +36,7 @@ use utoipa::{Modify, OpenApi};
         policies::current, policies::replace, policies::check, policies::history, policies::version,
         sigma::rules::list_rules, sigma::rules::create, sigma::rules::check, sigma::rules::one,
         sigma::rules::update, sigma::rules::remove, sigma::replay::replay,
-        sigma::reports::selection, sigma::reports::put_selection, sigma::reports::coverage, sigma::reports::noise,
+        sigma::reports::selection, sigma::reports::put_selection, sigma::reports::packs, sigma::reports::coverage, sigma::reports::noise,
         sigma::exceptions::list_exceptions, sigma::exceptions::create, sigma::exceptions::remove,
         audit::list, audit::checkpoint, audit::proof,
         intake::events, intake::logs,

@@ -146,10 +146,12 @@ impl Watch {
                 let hit = loaded.correlator.hit(one.rule, event.time, &event.id.to_string(), view);
                 if let Some(hit) = hit {
                     self.remember(event, entities);
-                    let newest = self.newest.map_or(event.time, |(time, _)| time.max(event.time));
+                    // A clock that is ahead of ours does not end what others have begun.
+                    let time = event.time.min(seen);
+                    let newest = self.newest.map_or(time, |(newest, _)| newest.max(time));
                     self.newest = Some((newest, seen));
                     let told = match self.states.get_mut(place) {
-                        Some(state) => loaded.correlator.observe(state, hit),
+                        Some(state) => loaded.correlator.observe_at(state, hit, seen),
                         None => Vec::new(),
                     };
                     found.extend(self.correlated(&rules, place, loaded, told, seen));

@@ -333,6 +333,55 @@ async fn sigma_folders_of_rules_are_shared_and_chosen_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sigma_folders_are_loaded_as_they_were_signed_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = |name: &str, seed: u8| {
+        evidence::SigningKey::from_seed(name, evidence::Algorithm::Ed25519, &[seed; 32]).unwrap()
+    };
+    let (ours, strange) = (key("house", 1), key("stranger", 2));
+    let [good, foreign, bare] = ["good", "foreign", "bare"].map(|name| folder.path().join(name));
+    for (number, pack) in [&good, &foreign, &bare].into_iter().enumerate() {
+        fs::create_dir(pack).unwrap();
+        fs::write(pack.join("a.yml"), RULE.replace("7e9b7a2c", &format!("{number}e9b7a2c")))
+            .unwrap();
+        fs::write(pack.join("a.test.yml"), "- {name: x, fires: true, event: {}}\n").unwrap();
+    }
+    evidence::sign_folder(&good, "good 1.0.0", &ours).unwrap();
+    evidence::sign_folder(&foreign, "foreign 1.0.0", &strange).unwrap();
+    let mut config = config(folder.path());
+    let folders = [&good, &foreign, &bare].map(|pack| pack.display().to_string()).join(", ");
+    let text = format!("sigma: {{rules: [{folders}], keys: ['{}']}}", ours.verifier());
+    config.sigma = server::Config::parse("server.yaml", &text).unwrap().sigma;
+    let house = start(folder, config).await;
+    let (_, people) = house.owner();
+    let list = house.get("/api/v1/sigma/rules", &people).await.ok().json();
+    assert_eq!((&list["total"], &list["broken"]), (&json!(1), &json!(0)), "{list}");
+    let packs = house.get("/api/v1/sigma/packs", &people).await.ok().json();
+    let by = ours.verifier().short();
+    assert_eq!(
+        packs["items"],
+        json!([
+            {"name": "good", "signed_as": "good 1.0.0", "signed_by": by, "files": 1},
+            {"name": "foreign", "files": 0},
+            {"name": "bare", "files": 0},
+        ])
+    );
+    let codes: Vec<&str> =
+        packs["problems"].as_array().unwrap().iter().map(|p| p["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["rules-unsigned", "rules-unsigned"]);
+
+    // Changed under way: nothing of it is at work after it is read again.
+    fs::write(good.join("b.yml"), RULE).unwrap();
+    house.server.reread_rules().await.unwrap();
+    let list = house.get("/api/v1/sigma/rules", &people).await.ok().json();
+    assert_eq!(list["total"], json!(0), "{list}");
+    house.server.shutdown().await;
+
+    let bad = server::Config::parse("server.yaml", "sigma: {keys: [nonsense]}");
+    assert!(bad.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigma_exceptions_that_say_too_much_or_nothing_are_refused() {
     let house = house().await;
     let (_, people) = house.owner();

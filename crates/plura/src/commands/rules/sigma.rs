@@ -3,7 +3,7 @@
 use crate::commands::Context;
 use crate::commands::hunt::{OptionArgs, RuleArgs, all};
 use crate::output::{EXIT_FOUND, EXIT_USAGE, Failure, Format, printable, say, say_json};
-use ::hunt::{TrialAnswer, load, read_rules, sit, trials};
+use ::hunt::{Changed, Named, TrialAnswer, difference, load, read_rules, sit, trials};
 use clap::Args;
 use schema::Diagnostic;
 use serde_json::json;
@@ -19,6 +19,16 @@ pub struct ExamArgs {
     /// SigmaHQ's `regression_data`, or a checkout with it
     #[arg(long, value_name = "DIR")]
     regression: PathBuf,
+}
+
+#[derive(Args)]
+pub struct DiffArgs {
+    /// The rules as they were: a file, a folder, or a checkout of SigmaHQ's rules
+    #[arg(value_name = "OLD")]
+    before: PathBuf,
+    /// And as they are now
+    #[arg(value_name = "NEW")]
+    after: PathBuf,
 }
 
 /// Whether paths are Sigma rules, not SecLang: files called `.yml`, or folders of those without `.conf` files.
@@ -124,6 +134,74 @@ pub fn test(context: &Context, paths: &[PathBuf]) -> Result<ExitCode, Failure> {
         }
     }
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })
+}
+
+/// Compares two states of rules; as `diff` does, it ends with 1 if they differ.
+pub fn diff(context: &Context, args: &DiffArgs) -> Result<ExitCode, Failure> {
+    let [before, after] =
+        [&args.before, &args.after].map(|path| read_rules(std::slice::from_ref(path)));
+    for (path, files) in [(&args.before, &before), (&args.after, &after)] {
+        if files.files.is_empty() {
+            let reason = all(&files.problems).message;
+            let message = format!("there are no rule files in `{}`\n{reason}", path.display());
+            return Err(
+                Failure::input(message.trim_end()).hint("name a file or folder of Sigma rules")
+            );
+        }
+    }
+    let told = difference(&before, &after);
+    match context.format {
+        Format::Json => say_json(&told),
+        Format::Human => {
+            for problem in &told.problems {
+                say(&printable(&problem.to_string()));
+            }
+            told.added.iter().for_each(|rule| say(&format!("+ {}", named(rule))));
+            told.removed.iter().for_each(|rule| say(&format!("- {}", named(rule))));
+            told.changed.iter().for_each(say_changed);
+            let otherwise = told.changed.iter().filter(|one| one.finds_otherwise).count();
+            say(&format!(
+                "{} added, {} removed, {} changed ({otherwise} of them in what they find), {} the same",
+                told.added.len(),
+                told.removed.len(),
+                told.changed.len(),
+                told.same,
+            ));
+        }
+    }
+    let fine = told.is_none() && told.problems.is_empty();
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })
+}
+
+fn named(rule: &Named) -> String {
+    let title = rule.title.as_deref().unwrap_or(&rule.file);
+    let more = [&rule.level, &rule.id].into_iter().flatten();
+    let more: Vec<&str> = more.map(String::as_str).collect();
+    printable(&format!("{title} ({})", more.join(", ")))
+}
+
+fn say_changed(changed: &Changed) {
+    let mark = if changed.finds_otherwise { "!" } else { "~" };
+    say(&format!("{mark} {}", named(&changed.rule)));
+    for change in &changed.changes {
+        let [before, after] = [&change.before, &change.after].map(|value| match value {
+            serde_json::Value::Null => "-".to_owned(),
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        say(&printable(&format!("    {}: {}", change.field, shortened(&before))));
+        say(&printable(&format!("    {:>1$}  {2}", "→", change.field.len(), shortened(&after))));
+    }
+}
+
+/// One line of it; `-o json` has all.
+fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 160;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(CHARS_MAX) {
+        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
+        None => line,
+    }
 }
 
 /// Sits SigmaHQ's exam.

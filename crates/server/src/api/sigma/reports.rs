@@ -7,11 +7,11 @@ use crate::deeds;
 use crate::handle::now;
 use crate::identity::Caller;
 use crate::pipeline::rules::DAY_MS;
-use crate::pipeline::rules::packs::Choice;
+use crate::pipeline::rules::packs::{Choice, Pack};
 use crate::pipeline::worker::rules::CHOICE;
 use crate::problem::Problem;
 use axum::extract::State;
-use schema::{LeafKind, TenantId};
+use schema::{Diagnostic, LeafKind, TenantId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use store::meta::{SIGMA_HITS_DAYS, SigmaHits};
@@ -26,6 +26,14 @@ const DAYS: i64 = 30;
 pub struct DaysQuery {
     /// 1 to 400; 30 by default.
     pub days: Option<i64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Packs {
+    pub items: Vec<Pack>,
+    /// Folders and files that were left out, and why.
+    #[schema(value_type = Vec<Object>)]
+    pub problems: Vec<Diagnostic>,
 }
 
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -93,6 +101,14 @@ fn span(days: Option<i64>) -> Result<i64, Problem> {
 async fn hits(app: &App, tenant: &TenantId, days: i64) -> Result<Vec<SigmaHits>, Problem> {
     let (tenant, since) = (tenant.clone(), now().div_euclid(DAY_MS) - days + 1);
     app.meta.blocking(move |meta| meta.read(|read| read.sigma_hits(&tenant, since))).await
+}
+
+/// The folders of rules that all tenants share: who signed them as what, and what was wrong with them.
+#[utoipa::path(get, path = "/api/v1/sigma/packs", tag = "rules",
+    responses((status = 200, body = Packs), (status = "default", description = "problem", body = Problem)))]
+pub async fn packs(State(app): State<App>, Caller(_): Caller) -> Result<Json<Packs>, Problem> {
+    let loaded = app.pipeline.packs().map(|packs| packs.current()).unwrap_or_default();
+    Ok(Json(Packs { items: loaded.packs.clone(), problems: loaded.faults.clone() }))
 }
 
 /// ATT&CK techniques, the rules for each, and how often those fired.

@@ -1,6 +1,7 @@
 //! Rule files as sets: folders that all tenants share, and what a tenant wrote itself.
 
 use super::CORRELATION_LATENESS_MS;
+use evidence::{VerifierKey, read_signed_folder};
 use schema::{Diagnostic, Timestamp};
 use serde::{Deserialize, Serialize};
 use sigma::correlation::Correlator;
@@ -26,6 +27,8 @@ const FAULTS_TOLD_MAX: usize = 20;
 pub struct SigmaConfig {
     /// Rule files and folders of them; the name of each is the name of its pack.
     pub rules: Vec<PathBuf>,
+    /// With keys, a folder is loaded only if one of them signed it, and only as it was signed; docs/sigma.md.
+    pub keys: Vec<String>,
     /// Which of them are at work where a tenant has not chosen itself: this level and above,
     pub level: Option<Level>,
     /// one of these,
@@ -78,6 +81,22 @@ pub struct Loaded {
     files: Vec<Info>,
     /// Files that could not be read.
     pub faults: Vec<Diagnostic>,
+    /// The folders, in their order.
+    pub packs: Vec<Pack>,
+}
+
+/// A folder of rules, as it was loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Pack {
+    pub name: String,
+    /// What its maker signed it as: name and version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_as: Option<String>,
+    /// The key that did: name and id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// Rule files.
+    pub files: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -114,6 +133,7 @@ impl Loaded {
             engine: Arc::new(Engine::new(Arc::clone(&set))),
             set,
             faults: Vec::new(),
+            packs: Vec::new(),
         }
     }
 
@@ -167,7 +187,7 @@ pub struct Packs {
 impl Packs {
     /// Loads the folders. What cannot be used is told, and the rest is at work.
     pub fn open(config: &SigmaConfig) -> Arc<Packs> {
-        let loaded = Arc::new(load(&config.rules));
+        let loaded = Arc::new(load(config));
         Arc::new(Packs { config: config.clone(), current: RwLock::new(loaded) })
     }
 
@@ -182,18 +202,40 @@ impl Packs {
 
     /// Reads the folders again; who evaluates meanwhile goes on with what was.
     pub fn reload(&self) -> Arc<Loaded> {
-        let loaded = Arc::new(load(&self.config.rules));
+        let loaded = Arc::new(load(&self.config));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&loaded);
         loaded
     }
 }
 
-fn load(paths: &[PathBuf]) -> Loaded {
-    let (mut files, mut faults) = (Vec::new(), Vec::new());
+fn load(config: &SigmaConfig) -> Loaded {
+    let paths = &config.rules;
+    let keys: Vec<VerifierKey> = config.keys.iter().filter_map(|key| key.parse().ok()).collect();
+    let (mut files, mut faults, mut packs) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
-        let pack = path.file_name().map_or_else(|| "rules".into(), |name| name.to_string_lossy());
-        let pack: Arc<str> = pack.as_ref().into();
-        collect(path, &pack, 0, &mut files, &mut faults);
+        let name = path.file_name().map_or_else(|| "rules".into(), |name| name.to_string_lossy());
+        let name: Arc<str> = name.as_ref().into();
+        let before = files.len();
+        let mut pack = Pack { name: name.to_string(), signed_as: None, signed_by: None, files: 0 };
+        match config.keys.is_empty() {
+            true => collect(path, &name, 0, &mut files, &mut faults),
+            false => match read_signed_folder(path, &keys) {
+                Ok(listed) => {
+                    pack.signed_as = Some(listed.subject);
+                    pack.signed_by = Some(listed.by.short());
+                    for (own, bytes) in listed.files.into_iter().filter(|(own, _)| is_rule(own)) {
+                        let shown = path.join(own).display().to_string();
+                        take(&name, shown, String::from_utf8(bytes).ok(), &mut files, &mut faults);
+                    }
+                }
+                Err(error) => {
+                    let place = path.display().to_string();
+                    faults.push(Diagnostic::new("rules-unsigned", place, error.to_string()));
+                }
+            },
+        }
+        pack.files = files.len() - before;
+        packs.push(pack);
     }
     let infos: Vec<Info> = files
         .iter()
@@ -214,8 +256,36 @@ fn load(paths: &[PathBuf]) -> Loaded {
         let (rules, refused) = (loaded.set.rules.len(), loaded.set.refused.len());
         tracing::info!(rules, refused, unreadable = faults.len(), "rule folders loaded");
     }
-    loaded.faults = faults;
+    (loaded.faults, loaded.packs) = (faults, packs);
     loaded
+}
+
+/// Files of rules, not of the cases beside them.
+fn is_rule(name: &str) -> bool {
+    let is = |ends: [&str; 2]| ends.iter().any(|end| name.ends_with(end));
+    is([".yml", ".yaml"]) && !is([".test.yml", ".test.yaml"])
+}
+
+fn take(
+    pack: &Arc<str>,
+    shown: String,
+    text: Option<String>,
+    files: &mut Vec<(Arc<str>, String, String)>,
+    faults: &mut Vec<Diagnostic>,
+) {
+    let mut fault = |message: String, hint: &str| {
+        faults.push(Diagnostic::new("rules-unreadable", &shown, message).hint(hint));
+    };
+    match text {
+        None => fault(format!("`{shown}` is no text"), "rules are YAML in UTF-8"),
+        Some(text) if text.len() > FILE_BYTES_MAX => {
+            fault(format!("`{shown}` has more than {FILE_BYTES_MAX} bytes"), "split it");
+        }
+        Some(_) if files.len() >= RULES_MAX => {
+            fault(format!("`{shown}` comes after {RULES_MAX} others"), "load fewer folders");
+        }
+        Some(text) => files.push((Arc::clone(pack), shown, text)),
+    }
 }
 
 /// Reads `.yml` and `.yaml` files, in the order of their names.
@@ -246,7 +316,7 @@ fn collect(
                     entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
                 inside.sort();
                 for path in inside {
-                    let is_rule = path.extension().is_some_and(|e| e == "yml" || e == "yaml");
+                    let is_rule = path.file_name().is_some_and(|n| is_rule(&n.to_string_lossy()));
                     if is_rule || (path.is_dir() && !path.is_symlink()) {
                         collect(&path, pack, depth + 1, files, faults);
                     }

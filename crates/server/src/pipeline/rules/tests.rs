@@ -12,11 +12,34 @@ detection:
   condition: selection
 ";
 
+const SPREE: &str = "
+title: One visit
+name: visit
+id: 7e9b7a2c-0f0e-4a53-9a35-0d3d2a0b6f11
+logsource: {category: webserver}
+detection:
+  selection: {cs-uri-stem|startswith: /admin}
+  condition: selection
+---
+title: Spree
+id: 22222222-0f0e-4a53-9a35-0d3d2a0b6f11
+correlation:
+  type: event_count
+  rules: [visit]
+  group-by: [c-ip]
+  timespan: 10m
+  condition: {gte: 3}
+";
+
 fn rules(since: Timestamp, exceptions: &[SigmaException]) -> Rules {
+    rules_of(RULE, since, exceptions)
+}
+
+fn rules_of(text: &str, since: Timestamp, exceptions: &[SigmaException]) -> Rules {
     let rule = SigmaRule {
         id: "7e9b7a2c-0f0e-4a53-9a35-0d3d2a0b6f11".to_owned(),
         version: 3,
-        text: RULE.to_owned(),
+        text: text.to_owned(),
         enabled: true,
         origin: packs::SITE.to_owned(),
         author: "user:1".to_owned(),
@@ -108,6 +131,40 @@ fn an_exception_holds_from_its_beginning_to_its_end() {
     let evidence: Vec<Uuid> = found.iter().flat_map(|finding| finding.evidence.clone()).collect();
     assert_eq!(evidence, [1, 3, 4].map(Uuid::from_u128));
     assert_ne!(found[0].id, found[2].id, "after the exception it is a finding of its own");
+}
+
+#[test]
+fn a_clock_far_ahead_neither_counts_nor_ends_what_others_began() {
+    const MINUTE: i64 = 60_000;
+    const YEAR: i64 = 365 * DAY_MS;
+    let start = 20_000 * DAY_MS;
+    let at = |number: u128, time: i64, ahead: i64| Event {
+        received: time,
+        ..visit(number, time + ahead, "192.0.2.7", "/admin")
+    };
+    let spree = |wrong: i64| {
+        let events = [
+            at(1, start, 0),
+            at(2, start + MINUTE, 0),
+            at(3, start + 2 * MINUTE, wrong),
+            at(4, start + 3 * MINUTE, 0),
+        ];
+        let mut watch = Watch::new(3_600);
+        watch.set_rules(rules_of(SPREE, 0, &[]));
+        let mut found = Vec::new();
+        for event in &events {
+            found.extend(watch.observe(event));
+            found.extend(watch.advance(event.received));
+        }
+        found.extend(watch.advance(start + DAY_MS));
+        let spree =
+            found.iter().find(|finding| finding.rule == "22222222-0f0e-4a53-9a35-0d3d2a0b6f11");
+        spree.map(|finding| finding.evidence.clone()).unwrap_or_default()
+    };
+    assert_eq!(spree(0), [1, 2, 3].map(Uuid::from_u128));
+    assert_eq!(spree(YEAR), [1, 2, 4].map(Uuid::from_u128));
+    // Half an hour ahead still counts, in its own place: too far from the others here.
+    assert_eq!(spree(30 * MINUTE), [1, 2, 4].map(Uuid::from_u128));
 }
 
 #[test]
