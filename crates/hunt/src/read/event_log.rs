@@ -86,7 +86,8 @@ fn read_chunk(
         }
     };
     let first = data.header.first_event_record_number;
-    let said = data.header.last_event_record_number.saturating_sub(first).saturating_add(1);
+    let last = data.header.last_event_record_number;
+    let said = last.saturating_add(1).saturating_sub(first);
     let mut records: Vec<Rendered> = Vec::new();
     // The crate forbids itself `unsafe` and is fuzzed, but a slip of it must not end the hunt.
     let done = catch_unwind(AssertUnwindSafe(|| {
@@ -124,9 +125,14 @@ fn read_chunk(
             return each(Told::Problem(place.problem("damaged-chunk", message)));
         }
     }
-    // Numbers that the header cannot have counted are damage of the header alone.
+    // Numbers that the header cannot have counted are damage of the header alone, where there are records.
     if count < said && said <= CHUNK_BYTES as u64 {
         let message = format!("its header counts {said} records; {count} were found");
+        return each(Told::Problem(place.problem("missing-records", message)));
+    }
+    // A chunk that was never written to has no last record.
+    if count == 0 && said > CHUNK_BYTES as u64 && last != u64::MAX {
+        let message = format!("its header numbers records from {first} to {last}; none was found");
         return each(Told::Problem(place.problem("missing-records", message)));
     }
     ControlFlow::Continue(())

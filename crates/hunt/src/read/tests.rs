@@ -82,3 +82,32 @@ fn what_is_called_an_event_log_and_is_none_is_told() {
     assert_eq!(told("x.evtx", b"", false), ["x.evtx!damaged-header"]);
     assert_eq!(told("x.evtx", &[7; 5000], false).len(), 3);
 }
+
+/// An event log of one chunk without records, whose header numbers them so.
+fn empty_chunk(first: u64, last: u64) -> Vec<u8> {
+    let mut bytes = b"ElfFile\0".to_vec();
+    bytes.resize(4096, 0);
+    bytes.extend_from_slice(b"ElfChnk\0");
+    for number in [first, last, first, last] {
+        bytes.extend(number.to_le_bytes());
+    }
+    // Size of the header, last record, and where free space begins: right behind the header.
+    for number in [128_u32, 0, 512] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.resize(4096 + 65536, 0);
+    bytes
+}
+
+#[test]
+fn a_chunk_without_records_is_told_where_it_should_have_some() {
+    let check = |first, last, wanted: &[&str]| {
+        let codes = told("x.evtx", &empty_chunk(first, last), false);
+        let codes: Vec<_> = codes.iter().filter_map(|told| told.split('!').nth(1)).collect();
+        assert_eq!(codes, wanted, "{first} to {last}");
+    };
+    check(1, u64::MAX, &[]);
+    check(7, 6, &[]);
+    check(1, 3, &["missing-records"]);
+    check(0x5b00, 0x7a_0000_0000, &["missing-records"]);
+}
