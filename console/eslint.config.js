@@ -17,7 +17,7 @@ const AS_TEXT = [
 export default tseslint.config(
   { ignores: ['dist', 'src/api/schema.d.ts', 'test-results'] },
   ...tseslint.configs.strict,
-  reactHooks.configs.flat['recommended-latest'],
+  { files: ['src/**'], ...reactHooks.configs.flat['recommended-latest'] },
   {
     rules: {
       'no-eval': 'error',

@@ -651,6 +651,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who works here: for names beside comments and decisions, and to give an incident to somebody. */
+        get: operations["get-api-v1-people"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/policy": {
         parameters: {
             query?: never;
@@ -1259,23 +1276,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/people": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Everyone with a role in this tenant. */
-        get: operations["get-api-v1-people"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1693,6 +1693,8 @@ export interface components {
             /** @description Event time at which the rule was satisfied. */
             time: components["schemas"]["i64"];
         };
+        /** @enum {string} */
+        ForwardProxy: "nginx" | "traefik";
         /** @description A page of a search: who may, what with, or what may be done. */
         Found: {
             page: components["schemas"]["FoundPage"];
@@ -2223,6 +2225,15 @@ export interface components {
             properties?: Record<string, never>;
             type?: string | null;
         };
+        /** @description Somebody of this tenant, by the name their colleagues know. */
+        Person: {
+            disabled: boolean;
+            display: string;
+            /** Format: uuid */
+            id: string;
+            /** @description In this tenant. */
+            role?: string | null;
+        };
         PolicyCheck: {
             diagnostics: components["schemas"]["Diagnostic"][];
             valid: boolean;
@@ -2638,15 +2649,6 @@ export interface components {
         i64: number;
         /** Format: int32 */
         u8: number;
-        /** @enum {string} */
-        ForwardProxy: "nginx" | "traefik";
-        Person: {
-            /** Format: uuid */
-            id: string;
-            display: string;
-            role?: string | null;
-            disabled: boolean;
-        };
     };
     responses: never;
     parameters: never;
@@ -3931,6 +3933,34 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-api-v1-people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Person"][];
+                };
             };
             /** @description problem */
             default: {
@@ -5439,34 +5469,6 @@ export interface operations {
             };
             /** @description problem */
             503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "get-api-v1-people": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Person"][];
-                };
-            };
-            /** @description problem */
-            default: {
                 headers: {
                     [name: string]: unknown;
                 };

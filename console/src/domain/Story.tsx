@@ -132,9 +132,19 @@ function Told({ step, view }: { step: Step; view: View }) {
   )
 }
 
+/** `action-block` is what was done; `action-block-awaiting-approval` what became of it. */
+function useTold() {
+  const word = useWord()
+  return (code: string) => {
+    const found = /^action-(observe|limit|step-up|isolate|block|revoke|rotate)-(.+)$/.exec(code)
+    if (!found) return word('act', code)
+    return `${word('rung', found[1] ?? '')}: ${word('state', found[2] ?? '')}`
+  }
+}
+
 function Done({ steps, view }: { steps: Step[]; view: View }): ReactNode {
   const { t } = useTranslation()
-  const word = useWord()
+  const told = useTold()
   const [first] = steps
   if (!first) return null
   const stateOf = (step: Step) => view.actions.find((action) => action.id === step.subject)?.state
@@ -142,7 +152,7 @@ function Done({ steps, view }: { steps: Step[]; view: View }): ReactNode {
     const state = stateOf(first)
     return (
       <p className="step-head">
-        <strong>{word('act', first.code)}</strong>
+        <strong>{told(first.code)}</strong>
         <Entities entities={first.entities} />
         {state && <StateBadge state={state} />}
       </p>
@@ -151,7 +161,7 @@ function Done({ steps, view }: { steps: Step[]; view: View }): ReactNode {
   return (
     <details>
       <summary className="step-sum">
-        <strong>{t('story.group', { what: word('act', first.code), n: steps.length })}</strong>
+        <strong>{t('story.group', { what: told(first.code), n: steps.length })}</strong>
       </summary>
       <ul className="step-list">
         {steps.map((step) => {

@@ -24,6 +24,7 @@ const NOBODY = 'nobody'
 
 export function Incidents() {
   const { t } = useTranslation()
+  const word = useWord()
   const search = route.useSearch()
   const navigate = route.useNavigate()
   const me = useMe()
@@ -111,7 +112,7 @@ export function Incidents() {
         <Loaded query={query} rows={8}>
           {({ items, next }) => (
             <Queue
-              items={arrange(items, search)}
+              items={arrange(items, search, (code) => word('rule', code))}
               isFiltered={isFiltered}
               newest={next ? items.length : undefined}
               onClear={clear}
@@ -127,11 +128,13 @@ export function Incidents() {
 function arrange(
   items: Incident[],
   { assignee, q, sort }: { assignee?: string; q?: string; sort?: (typeof SORTS)[number] },
+  title: (code: string) => string,
 ): Incident[] {
   const words = (q ?? '').toLowerCase().split(/\s+/).filter(Boolean)
   const found = items.filter((one) => {
     if (assignee === NOBODY && one.assignee) return false
-    const all = [one.title, ...(one.sites ?? []), ...one.entities].join(' ').toLowerCase()
+    const named = [title(one.title), one.title, ...(one.sites ?? []), ...one.entities]
+    const all = named.join(' ').toLowerCase()
     return words.every((word) => all.includes(word))
   })
   const weight = (one: Incident) => SEVERITIES.indexOf(one.severity)

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
-import { Suspense, lazy, useState } from 'react'
+import { Suspense, lazy, useEffect, useState } from 'react'
 import { api, session, take } from '~/api/client'
 import { actions, incidents, tenants } from '~/api/queries'
 import { useMe } from '~/domain/session'
@@ -14,7 +14,8 @@ import { Loading } from '~/ui/states'
 import { THEMES, setTheme, useTheme } from '~/ui/theme'
 import { usePages } from './pages'
 
-const Palette = lazy(() => import('./palette').then((it) => ({ default: it.Palette })))
+const loadPalette = () => import('./palette')
+const Palette = lazy(() => loadPalette().then((it) => ({ default: it.Palette })))
 const Help = lazy(() => import('./help').then((it) => ({ default: it.Help })))
 
 export const WAITING = { state: 'awaiting-approval' }
@@ -34,6 +35,8 @@ export function Shell() {
   const navigate = useNavigate()
   const path = useRouterState({ select: (state) => state.location.pathname })
   const pages = usePages()
+  // Who presses the keys types on at once.
+  useEffect(() => void loadPalette(), [])
   // Going to another page closes what was open on this one.
   const open = opened?.path === path ? opened.what : undefined
   const setOpen = (what: 'palette' | 'help' | 'nav' | undefined) =>

@@ -20,6 +20,8 @@ export function Dialog({ title, onClose, children, place = 'middle', wide = fals
     const opened = dialog.current
     const before = document.activeElement
     opened?.showModal()
+    // Where something is asked for, one writes at once; the browser alone would choose the first button.
+    opened?.querySelector<HTMLElement>('input:not([type=checkbox]), textarea')?.focus()
     return () => {
       opened?.close()
       if (before instanceof HTMLElement) before.focus()
