@@ -15,8 +15,11 @@ export function useActor(): (actor: string) => string {
         return t('actor.policy', { name })
       case 'gateway':
         return t('actor.gateway', { name })
+      case 'rule':
+        return t('actor.rule', { name })
       case 'token':
-        return t('actor.token')
+      case 'trust':
+        return t(`actor.${kind}`)
       case 'system':
       case 'local':
         return t(`actor.${kind}`)

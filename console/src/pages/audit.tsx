@@ -89,13 +89,14 @@ export function Audit() {
 function useReason() {
   const word = useWord()
   return (leaf: Leaf) => {
-    // An action's reason is `rung state rule`; a rule's or a code's has words of its own.
+    // A decision's and an action's reason is `rung state rule`; a rule's or a code's has words of its own.
     const parts = leaf.reason.split(' ')
     const of = (part: string) =>
       ['rung', 'state', 'rule', 'reason', 'approval', 'severity', 'status']
         .map((group) => [part, word(group, part)])
         .find(([code, found]) => code !== found)?.[1] ?? part
-    return leaf.kind === 'action' || parts.length === 1 ? parts.map(of).join(' · ') : leaf.reason
+    const isCodes = leaf.kind === 'action' || leaf.kind === 'decision' || parts.length === 1
+    return isCodes ? parts.map(of).join(' · ') : leaf.reason
   }
 }
 
@@ -107,7 +108,7 @@ function Entries({ entries, onOpen }: { entries: Entry[]; onOpen: (index: number
   const reason = useReason()
   return (
     <div className="scroll-x">
-      <table className="table">
+      <table className="table audit">
         <thead>
           <tr>
             <th scope="col" className="number">
