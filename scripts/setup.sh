@@ -14,7 +14,13 @@ need() { # need COMMAND PACKAGE
 
 case "$purpose" in
   build) need cc gcc; need pkg-config pkg-config ;;
-  test) need python3 python3; need curl curl ;;
+  test)
+    need python3 python3; need curl curl
+    # The console's specs drive Debian's own browser; where there is none to install, they say so.
+    if command -v npm >/dev/null 2>&1 && ! command -v "${PLURA_CHROMIUM:-chromium}" >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
+      missing_packages+=(chromium)
+    fi
+    ;;
   bench)
     need wrk wrk; need nginx nginx-light; need python3 python3; need curl curl
     [ -e /usr/lib/nginx/modules/ngx_http_modsecurity_module.so ] || missing_packages+=(libnginx-mod-http-modsecurity)

@@ -86,7 +86,8 @@ impl Modify for Names {
             for (method, operation) in operations {
                 if let Some(operation) = operation {
                     let words = path.split(|c: char| !c.is_ascii_alphanumeric());
-                    let words = std::iter::once(method).chain(words.filter(|word| !word.is_empty()));
+                    let words =
+                        std::iter::once(method).chain(words.filter(|word| !word.is_empty()));
                     operation.operation_id = Some(words.collect::<Vec<_>>().join("-"));
                 }
             }

@@ -102,7 +102,8 @@ fn router_table_and_description_list_the_same_routes() {
         .collect();
     assert_eq!(described, table, "every route is documented");
     let mut names = BTreeSet::new();
-    for operation in api["paths"].as_object().unwrap().values().flat_map(|i| i.as_object().unwrap()) {
+    for operation in api["paths"].as_object().unwrap().values().flat_map(|i| i.as_object().unwrap())
+    {
         let name = operation.1["operationId"].as_str().unwrap();
         assert!(names.insert(name), "two operations are called `{name}`");
     }
