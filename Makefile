@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/plura/target
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: help setup run build test lint bless bench fuzz-smoke release clean-demo
+.PHONY: help setup run build console test lint bless bench fuzz-smoke release clean-demo
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -11,9 +11,20 @@ help: ## List the targets
 setup: ## Install what a fresh machine lacks, or say how
 	@scripts/setup.sh build
 
-run: setup ## Build and play the demo: gateway, server, users and attacks on this machine
+run: setup console ## Build and play the demo: gateway, server, users and attacks on this machine
 	cargo build --locked --profile quick -p plura
 	@$(CARGO_TARGET_DIR)/quick/plura demo
+
+# The stamp is newer than everything the console is made of; without Node the server says that it has none.
+console_stamp := console/dist/.built
+console_parts := $(shell find console -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test-results/*')
+
+console: ## The web console, where Node is: what `make run` and `make release` carry
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(console_stamp); else echo "no Node here: building without the console (install Node 20 or newer)" >&2; fi
+
+$(console_stamp): $(console_parts)
+	cd console && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund && npm run build
+	@touch $@
 
 build: setup ## Debug build of everything
 	cargo build --locked --workspace --all-targets
@@ -21,8 +32,10 @@ build: setup ## Debug build of everything
 test: setup ## All tests
 	@scripts/setup.sh test
 	@if command -v cargo-nextest >/dev/null; then cargo nextest run --locked --workspace --no-fail-fast; else cargo test --locked --workspace --no-fail-fast; fi
+	@scripts/console.sh test
 
-lint: setup ## Format, clippy with warnings as errors, licences
+lint: setup ## Format, clippy with warnings as errors, licences, the console's types and style
+	@scripts/console.sh lint
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@scripts/licences.sh
@@ -38,5 +51,5 @@ fuzz-smoke: setup ## Every fuzz target for 60 seconds
 	@scripts/setup.sh fuzz
 	@fuzz/smoke.sh
 
-release: setup ## Optimised binaries (takes long: DataFusion at full optimisation)
+release: setup console ## Optimised binaries (takes long: DataFusion at full optimisation)
 	cargo build --locked --release -p plura -p evidence --bins

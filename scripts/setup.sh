@@ -14,7 +14,9 @@ need() { # need COMMAND PACKAGE
 
 case "$purpose" in
   build) need cc gcc; need pkg-config pkg-config ;;
-  test) need python3 python3; need curl curl ;;
+  test)
+    need python3 python3; need curl curl
+    ;;
   bench)
     need wrk wrk; need nginx nginx-light; need python3 python3; need curl curl
     [ -e /usr/lib/nginx/modules/ngx_http_modsecurity_module.so ] || missing_packages+=(libnginx-mod-http-modsecurity)
@@ -39,6 +41,17 @@ if [ ${#missing_packages[@]} -gt 0 ]; then
   else
     echo "setup: please install: ${missing_packages[*]}" >&2
     exit 1
+  fi
+fi
+
+# The console's specs drive Debian's own browser. All else is tested without it, so it is no error if it cannot be had.
+if [ "$purpose" = test ] && command -v npm >/dev/null 2>&1 && ! command -v "${PLURA_CHROMIUM:-chromium}" >/dev/null 2>&1; then
+  if command -v apt-get >/dev/null 2>&1 && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+    echo "setup: installing chromium"
+    { "${as_root[@]}" apt-get update -qq && DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq chromium >/dev/null; } ||
+      echo "setup: chromium cannot be installed: the console's specs will be left out" >&2
+  else
+    echo "setup: the console's specs need chromium: apt-get install chromium" >&2
   fi
 fi
 

@@ -8,6 +8,7 @@ use std::path::Path;
 /// Who may use whom, of ours. A crate that is not listed may use nothing.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("schema", &[]),
+    ("console", &[]),
     ("normalize", &["schema"]),
     ("respond", &["schema"]),
     ("evidence", &["schema"]),
@@ -24,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "server",
         &[
             "schema",
+            "console",
             "normalize",
             "detect",
             "respond",

@@ -5,6 +5,7 @@
 pub mod api;
 pub mod app;
 pub mod config;
+mod console;
 pub mod deeds;
 pub mod ext_authz;
 mod files;

@@ -25,6 +25,7 @@ mod trust;
 mod users;
 
 use crate::app::App;
+use crate::console;
 use crate::identity::guard::guard;
 use crate::problem::Problem;
 use crate::rights::ROUTES;
@@ -65,6 +66,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/tenant", patch(tenants::update))
         .route("/api/v1/users", get(users::list).post(users::create))
         .route("/api/v1/users/{id}", patch(users::update).delete(users::remove))
+        .route("/api/v1/people", get(users::people))
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{id}", delete(tokens::revoke))
         .route("/api/v1/events", get(events::search))
@@ -202,13 +204,19 @@ fn finish(app: &App, mut response: Response) -> Response {
     response
 }
 
-async fn no_route(request: Request) -> Problem {
+/// No route of the API: the console's, or nobody's.
+async fn no_route(request: Request) -> Response {
+    let (path, headers) = (request.uri().path(), request.headers());
+    if let Some(answer) = console::answer(request.method(), path, headers) {
+        return answer;
+    }
     Problem::new(
         StatusCode::NOT_FOUND,
         "no-such-route",
         format!("there is no `{}`", request.uri().path()),
     )
     .hint("`GET /api/openapi.json` lists every route")
+    .into_response()
 }
 
 async fn no_method(request: Request) -> Response {

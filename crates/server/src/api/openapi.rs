@@ -25,7 +25,7 @@ use utoipa::{Modify, OpenApi};
         health::healthz, health::readyz, health::details, metrics::metrics, document,
         login::login, login::logout, login::password, login::me,
         tenants::list, tenants::create, tenants::update,
-        users::list, users::create, users::update, users::remove,
+        users::list, users::create, users::update, users::remove, users::people,
         tokens::list, tokens::create, tokens::revoke,
         events::search, events::one, events::reveal, events::query,
         findings::list_findings, findings::one,
@@ -47,8 +47,8 @@ use utoipa::{Modify, OpenApi};
         trust::entries, trust::put_entry, trust::remove_entry,
         trust::decisions, trust::decision, trust::session,
     ),
-    components(schemas(Problem)),
-    modifiers(&Security)
+    components(schemas(Problem, forward_auth::ForwardProxy)),
+    modifiers(&Security, &Names)
 )]
 pub struct Api;
 
@@ -67,6 +67,31 @@ impl Modify for Security {
                 .map(|name| SecurityRequirement::new(name, Vec::<String>::new()))
                 .to_vec(),
         );
+    }
+}
+
+/// Each operation is named by its method and path: what is made from this file needs one name each.
+struct Names;
+
+impl Modify for Names {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut api.paths.paths {
+            let operations = [
+                ("get", &mut item.get),
+                ("put", &mut item.put),
+                ("post", &mut item.post),
+                ("delete", &mut item.delete),
+                ("patch", &mut item.patch),
+            ];
+            for (method, operation) in operations {
+                if let Some(operation) = operation {
+                    let words = path.split(|c: char| !c.is_ascii_alphanumeric());
+                    let words =
+                        std::iter::once(method).chain(words.filter(|word| !word.is_empty()));
+                    operation.operation_id = Some(words.collect::<Vec<_>>().join("-"));
+                }
+            }
+        }
     }
 }
 

@@ -96,6 +96,41 @@ pub async fn list(
     Ok(Json(users))
 }
 
+/// Somebody of this tenant, by the name their colleagues know.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Person {
+    pub id: Uuid,
+    pub display: String,
+    /// In this tenant.
+    #[schema(value_type = Option<String>)]
+    pub role: Option<Role>,
+    pub disabled: bool,
+}
+
+/// Who works here: for names beside comments and decisions, and to give an incident to somebody.
+#[utoipa::path(get, path = "/api/v1/people", tag = "identity",
+    responses((status = 200, body = [Person]), (status = "default", description = "problem", body = Problem)))]
+pub async fn people(
+    State(app): State<App>,
+    Caller(caller): Caller,
+) -> Result<Json<Vec<Person>>, Problem> {
+    let tenant = caller.tenant;
+    let users = app
+        .meta
+        .blocking(move |meta| {
+            let users = meta.read(|read| read.users(&tenant))?.into_iter();
+            Ok(users.map(|user| view(user, &tenant)).collect::<Vec<_>>())
+        })
+        .await?;
+    let person = |user: UserView| Person {
+        id: user.id,
+        display: user.display,
+        role: user.role,
+        disabled: user.disabled,
+    };
+    Ok(Json(users.into_iter().map(person).collect()))
+}
+
 /// Only an owner makes, changes or removes an owner.
 fn may_give(caller: &Principal, role: Role) -> Result<(), Problem> {
     if role == Role::Owner && caller.role != Some(Role::Owner) {

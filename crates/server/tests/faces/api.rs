@@ -299,7 +299,7 @@ async fn every_error_is_a_problem_with_a_code_and_a_hint() {
     let json_type = ("content-type", "application/json");
     let cases: [Case<'_>; 12] = [
         ("GET", "/api/v1/nothing", &[], b"", 404, "no-such-route"),
-        ("GET", "/", &[], b"", 404, "no-such-route"),
+        ("POST", "/", &[], b"", 404, "no-such-route"),
         ("DELETE", "/api/v1/incidents", &[], b"", 405, "method-not-allowed"),
         (
             "POST",

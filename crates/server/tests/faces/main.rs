@@ -10,6 +10,7 @@
 
 mod api;
 mod common;
+mod console;
 mod identity;
 mod intake;
 mod roles;

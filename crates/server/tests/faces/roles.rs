@@ -101,6 +101,16 @@ fn router_table_and_description_list_the_same_routes() {
         })
         .collect();
     assert_eq!(described, table, "every route is documented");
+    let mut names = BTreeSet::new();
+    for operation in api["paths"].as_object().unwrap().values().flat_map(|i| i.as_object().unwrap())
+    {
+        let name = operation.1["operationId"].as_str().unwrap();
+        assert!(names.insert(name), "two operations are called `{name}`");
+    }
+    for name in references(&api) {
+        let schema = name.strip_prefix("#/components/schemas/").unwrap_or(&name);
+        assert!(api["components"]["schemas"][schema].is_object(), "`{name}` leads nowhere");
+    }
     assert_eq!(api["openapi"].as_str().unwrap().get(..3), Some("3.1"));
     for (path, item) in api["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -108,5 +118,20 @@ fn router_table_and_description_list_the_same_routes() {
             let is_open = operation["security"] == json!([{}]);
             assert!(is_open || responses.contains_key("default"), "{method} {path}: no problem");
         }
+    }
+}
+
+/// Every `$ref` in there.
+fn references(value: &serde_json::Value) -> Vec<String> {
+    match value {
+        serde_json::Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, value)| match value.as_str().filter(|_| name == "$ref") {
+                Some(target) => vec![target.to_owned()],
+                None => references(value),
+            })
+            .collect(),
+        serde_json::Value::Array(items) => items.iter().flat_map(references).collect(),
+        _ => Vec::new(),
     }
 }

@@ -1,0 +1,25 @@
+import { getRouteApi } from '@tanstack/react-router'
+import type { Me } from '~/api/queries'
+
+const inside = getRouteApi('/in')
+
+export type Right =
+  | 'incidents.read'
+  | 'incidents.write'
+  | 'events.read'
+  | 'events.query'
+  | 'evidence.reveal'
+  | 'evidence.export'
+  | 'actions.decide'
+  | 'audit.read'
+  | 'health.read'
+
+export function useMe(): Me {
+  return inside.useRouteContext({ select: (context) => context.me })
+}
+
+/** Whether the person may: what they may not is not offered, and the server would refuse it. */
+export function useMay(): (right: Right) => boolean {
+  const { rights } = useMe()
+  return (right) => rights.includes(right)
+}

@@ -1,0 +1,34 @@
+import { useTranslation } from '~/i18n'
+import { Dialog } from '~/ui/Dialog'
+import { usePages } from './pages'
+
+export function Help({ onClose }: { onClose: () => void }) {
+  const { t } = useTranslation()
+  const pages = usePages()
+  const keys: [string, string][] = [
+    ['Ctrl K / ⌘ K', t('help.palette')],
+    ['?', t('help.title')],
+    ...pages.map((page): [string, string] => [page.keys, page.title]),
+    ['j / k', t('help.jk')],
+    ['Enter', t('help.enter')],
+    ['x', t('help.x')],
+    ['/', t('help.slash')],
+    ['Esc', t('help.esc')],
+  ]
+  return (
+    <Dialog title={t('help.title')} onClose={onClose}>
+      <dl className="keys">
+        {keys.map(([key, text]) => (
+          <div key={key}>
+            <dt>
+              {key
+                .split(' ')
+                .map((one, at) => (one === '/' && key !== '/' ? ' / ' : <kbd key={at}>{one}</kbd>))}
+            </dt>
+            <dd>{text}</dd>
+          </div>
+        ))}
+      </dl>
+    </Dialog>
+  )
+}

@@ -1,0 +1,355 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { Link, getRouteApi } from '@tanstack/react-router'
+import { useState } from 'react'
+import { api, take, type Schema } from '~/api/client'
+import { incident, people, restrictions } from '~/api/queries'
+import { ActionCard } from '~/domain/ActionCard'
+import { EntityLink } from '~/domain/EntityLink'
+import { EventPanel } from '~/domain/EventPanel'
+import { ExportDialog } from '~/domain/ExportDialog'
+import { FindingCard } from '~/domain/FindingCard'
+import { useActor } from '~/domain/people'
+import { useMay, useMe } from '~/domain/session'
+import { Story } from '~/domain/Story'
+import { RungBadge, STATUSES, SeverityBadge, StatusBadge } from '~/domain/words'
+import { useTranslation, useWord } from '~/i18n'
+import { Button } from '~/ui/Button'
+import { Field, Select } from '~/ui/Field'
+import { Page, Panel } from '~/ui/Page'
+import { Raw } from '~/ui/Raw'
+import { Empty, Failed, Loaded } from '~/ui/states'
+import { Tabs } from '~/ui/Tabs'
+import { Left, Time } from '~/ui/Time'
+import { say } from '~/ui/Toasts'
+import { useTell } from '~/ui/told'
+
+const route = getRouteApi('/in/incidents/$id')
+
+type View = Schema['IncidentView']
+type Change = Schema['IncidentChange']
+
+const CLASSES = ['true-positive', 'false-positive', 'benign', 'undetermined'] as const
+
+export function OneIncident() {
+  const { id } = route.useParams()
+  const query = useQuery(incident(id))
+  return (
+    <Loaded query={query} rows={10}>
+      {(view) => <Whole view={view} />}
+    </Loaded>
+  )
+}
+
+function Whole({ view }: { view: View }) {
+  const { t } = useTranslation()
+  const word = useWord()
+  const { tab, event } = route.useSearch()
+  const navigate = route.useNavigate()
+  const may = useMay()
+  const [isExporting, setExporting] = useState(false)
+  const { incident, findings, actions } = view
+  const waiting = actions.filter((action) => action.state === 'awaiting-approval')
+  const first = Math.min(incident.opened, ...findings.map((one) => one.first_seen))
+  const last = Math.max(...findings.map((one) => one.last_seen), incident.opened)
+  const comments = incident.comments ?? []
+  const title = word('rule', incident.title)
+  const openEvent = (id: string | undefined) =>
+    void navigate({ search: (now) => ({ ...now, event: id }) })
+  return (
+    <Page
+      title={title}
+      head={
+        <div className="incident-head">
+          <Link to="/incidents" className="quiet">
+            {t('incident.back')}
+          </Link>
+          <h1>{title}</h1>
+          <p className="incident-line-2">
+            <SeverityBadge severity={incident.severity} />
+            <StatusBadge status={incident.status} />
+            {incident.entities[0] && <EntityLink entity={incident.entities[0]} />}
+            <span className="quiet">
+              {t('incident.first')} <Time at={first} /> · {t('incident.last')} <Time at={last} />
+            </span>
+          </p>
+        </div>
+      }
+      aside={
+        may('evidence.export') && (
+          <Button icon="export" onClick={() => setExporting(true)}>
+            {t('incident.export')}
+          </Button>
+        )
+      }
+    >
+      <div className="incident">
+        <div className="incident-main">
+          {waiting.length > 0 && (
+            <Panel title={t('incident.waiting')}>
+              {waiting.map((action) => (
+                <ActionCard key={action.id} action={action} isIncidentShown={false} />
+              ))}
+            </Panel>
+          )}
+          <Tabs label={t('incident.tabs')}>
+            {([undefined, 'findings', 'actions', 'talk'] as const).map((one) => (
+              <Link
+                key={one ?? 'story'}
+                className="tab"
+                to="."
+                search={(now) => ({ ...now, tab: one, event: undefined })}
+                activeOptions={{ exact: true, includeSearch: false }}
+                activeProps={{ className: tab === one ? 'active' : '', 'aria-current': undefined }}
+                aria-current={tab === one ? 'page' : undefined}
+              >
+                {t(`incident.tab.${one ?? 'story'}`)}
+                {one === 'findings' && <span className="tab-count">{findings.length}</span>}
+                {one === 'actions' && <span className="tab-count">{actions.length}</span>}
+                {one === 'talk' && <span className="tab-count">{comments.length}</span>}
+              </Link>
+            ))}
+          </Tabs>
+          {tab === undefined && <Story view={view} />}
+          {tab === 'findings' && (
+            <div className="stack">
+              {findings.map((finding) => (
+                <FindingCard key={finding.id} finding={finding} onEvent={openEvent} />
+              ))}
+            </div>
+          )}
+          {tab === 'actions' && (
+            <div className="panel">
+              {actions.length === 0 && <Empty title={t('entity.actions.none')} />}
+              {actions.map((action) => (
+                <ActionCard key={action.id} action={action} isIncidentShown={false} />
+              ))}
+            </div>
+          )}
+          {tab === 'talk' && <Talk view={view} />}
+        </div>
+        <aside className="incident-side" aria-label={t('incident.details')}>
+          <Details view={view} />
+          <Affected view={view} />
+        </aside>
+      </div>
+      {event && <EventPanel id={event} onClose={() => openEvent(undefined)} />}
+      {isExporting && <ExportDialog incident={incident.id} onClose={() => setExporting(false)} />}
+    </Page>
+  )
+}
+
+function Details({ view: { incident } }: { view: View }) {
+  const { t } = useTranslation()
+  const actor = useActor()
+  const me = useMe()
+  const isWriter = useMay()('incidents.write')
+  const team = useQuery(people).data ?? []
+  const tell = useTell()
+  const queries = useQueryClient()
+  const change = useMutation({
+    mutationFn: (body: Change) =>
+      take(api.PATCH('/api/v1/incidents/{id}', { params: { path: { id: incident.id } }, body })),
+    onSuccess: () => say(t('incident.changed')),
+    onError: (error) => say(tell(error).detail, 'bad'),
+    onSettled: () => queries.invalidateQueries(),
+  })
+  const kind = incident.classification
+  return (
+    <Panel title={t('incident.details')}>
+      <dl className="side-facts">
+        <dt>{t('incident.status')}</dt>
+        <dd>
+          {isWriter ? (
+            <Select
+              label={t('incident.status')}
+              value={incident.status}
+              onChange={(status) =>
+                change.mutate({ status: STATUSES.find((one) => one === status) })
+              }
+              choices={STATUSES.map((status) => ({ value: status, label: t(`status.${status}`) }))}
+            />
+          ) : (
+            <StatusBadge status={incident.status} />
+          )}
+        </dd>
+        <dt>{t('incident.assignee')}</dt>
+        <dd>
+          {isWriter ? (
+            <>
+              <Select
+                label={t('incident.assignee')}
+                value={incident.assignee ?? ''}
+                onChange={(assignee) => change.mutate({ assignee: assignee || null })}
+                choices={[
+                  { value: '', label: t('incidents.assignee.none') },
+                  ...team
+                    .filter((person) => !person.disabled || person.id === incident.assignee)
+                    .map((person) => ({ value: person.id, label: person.display })),
+                ]}
+              />{' '}
+              {incident.assignee !== me.user && (
+                <button
+                  type="button"
+                  className="link-button"
+                  onClick={() => change.mutate({ assignee: me.user })}
+                >
+                  {t('incident.take')}
+                </button>
+              )}
+            </>
+          ) : incident.assignee ? (
+            <Raw text={actor(incident.assignee)} />
+          ) : (
+            t('incidents.assignee.none')
+          )}
+        </dd>
+        <dt>{t('incident.class')}</dt>
+        <dd>
+          {isWriter ? (
+            <Select
+              label={t('incident.class')}
+              value={kind ?? ''}
+              onChange={(chosen) => {
+                const known = CLASSES.find((one) => one === chosen)
+                if (known) change.mutate({ classification: known })
+              }}
+              choices={[
+                ...(kind ? [] : [{ value: '', label: t('incident.class.none') }]),
+                ...CLASSES.map((one) => ({ value: one, label: t(`class.${one}`) })),
+              ]}
+            />
+          ) : kind ? (
+            t(`class.${kind}`)
+          ) : (
+            t('incident.class.none')
+          )}
+        </dd>
+        {incident.sites && incident.sites.length > 0 && (
+          <>
+            <dt>{t('incident.sites')}</dt>
+            <dd>
+              <Raw text={incident.sites.join(', ')} />
+            </dd>
+          </>
+        )}
+      </dl>
+    </Panel>
+  )
+}
+
+const ENTITIES_SHOWN = 8
+
+/** Who is in it, and what holds each of them now. */
+function Affected({ view: { incident } }: { view: View }) {
+  const { t } = useTranslation()
+  const held = useQuery(restrictions).data?.restrictions ?? []
+  const [isAll, setAll] = useState(false)
+  const shown = isAll ? incident.entities : incident.entities.slice(0, ENTITIES_SHOWN)
+  return (
+    <Panel
+      title={t('incident.entities')}
+      aside={<span className="quiet">{incident.entities.length}</span>}
+    >
+      <ul className="affected">
+        {shown.map((entity) => (
+          <li key={entity}>
+            <EntityLink entity={entity} />
+            {held
+              .filter((one) => one.target === entity)
+              .map((one) => (
+                <span className="held" key={one.action}>
+                  <RungBadge rung={one.rung} />{' '}
+                  <span className="quiet">
+                    <Left at={one.expires} />
+                  </span>
+                </span>
+              ))}
+          </li>
+        ))}
+      </ul>
+      {!isAll && incident.entities.length > ENTITIES_SHOWN && (
+        <p className="panel-more">
+          <button type="button" className="link-button" onClick={() => setAll(true)}>
+            {t('incident.entities.all', { n: incident.entities.length })}
+          </button>
+        </p>
+      )}
+    </Panel>
+  )
+}
+
+function Talk({ view: { incident } }: { view: View }) {
+  const { t } = useTranslation()
+  const actor = useActor()
+  const isWriter = useMay()('incidents.write')
+  const [text, setText] = useState('')
+  const [key, setKey] = useState(() => crypto.randomUUID())
+  const queries = useQueryClient()
+  const comments = incident.comments ?? []
+  const add = useMutation({
+    mutationFn: () =>
+      take(
+        api.POST('/api/v1/incidents/{id}/comments', {
+          // Sent twice, it is there once.
+          params: { path: { id: incident.id }, header: { 'Idempotency-Key': key } },
+          body: { text },
+        }),
+      ),
+    onSuccess: () => {
+      setText('')
+      setKey(crypto.randomUUID())
+      say(t('talk.done'))
+      return queries.invalidateQueries({ queryKey: ['incident', incident.id] })
+    },
+  })
+  return (
+    <div className="panel">
+      {comments.length === 0 && <Empty title={t('talk.none')} />}
+      <ol className="comments">
+        {comments.map((comment, at) => (
+          <li key={at}>
+            <p>
+              <strong>
+                <Raw text={actor(comment.author)} />
+              </strong>{' '}
+              <span className="quiet">
+                <Time at={comment.time} />
+              </span>
+            </p>
+            <Raw text={comment.text} lines />
+          </li>
+        ))}
+      </ol>
+      {isWriter && (
+        <form
+          className="comment-form"
+          onSubmit={(event) => {
+            event.preventDefault()
+            if (text.trim() && !add.isPending) add.mutate()
+          }}
+        >
+          <Field label={t('talk.label')}>
+            {(ids) => (
+              <textarea
+                {...ids}
+                rows={3}
+                maxLength={4000}
+                value={text}
+                onChange={(event) => setText(event.target.value)}
+                onKeyDown={(event) => {
+                  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+                    event.currentTarget.form?.requestSubmit()
+                  }
+                }}
+              />
+            )}
+          </Field>
+          {add.error && <Failed error={add.error} />}
+          <Button type="submit" look="primary" busy={add.isPending}>
+            {t('talk.go')}
+          </Button>
+        </form>
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,29 @@
+import { useMay } from '~/domain/session'
+import { useTranslation } from '~/i18n'
+import type { IconName } from '~/ui/Icon'
+
+type Page = {
+  to: '/' | '/incidents' | '/response' | '/audit'
+  title: string
+  icon: IconName
+  keys: string
+}
+
+/** The pages this person may see: for the navigation, the palette and the keys. */
+export function usePages(): Page[] {
+  const { t } = useTranslation()
+  const may = useMay()
+  const all: (Page & { isThere: boolean })[] = [
+    { to: '/', title: t('page.overview'), icon: 'overview', keys: 'g o', isThere: true },
+    { to: '/incidents', title: t('page.incidents'), icon: 'incidents', keys: 'g i', isThere: true },
+    { to: '/response', title: t('page.response'), icon: 'response', keys: 'g r', isThere: true },
+    {
+      to: '/audit',
+      title: t('page.audit'),
+      icon: 'audit',
+      keys: 'g a',
+      isThere: may('audit.read'),
+    },
+  ]
+  return all.filter((page) => page.isThere)
+}

@@ -1,0 +1,198 @@
+import { QueryClient } from '@tanstack/react-query'
+import {
+  Outlet,
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+  retainSearchParams,
+} from '@tanstack/react-router'
+import { Refusal, session } from './api/client'
+import { me, shouldRetry } from './api/queries'
+import { RouteFailed, RouteMissing } from './pages/failures'
+import { Loading } from './ui/states'
+import { Toasts } from './ui/Toasts'
+
+export const queryClient = new QueryClient({
+  defaultOptions: { queries: { retry: shouldRetry, staleTime: 2_000, refetchOnWindowFocus: true } },
+})
+
+type Search = Record<string, unknown>
+const text = (value: unknown) =>
+  typeof value === 'string' && value !== ''
+    ? value
+    : typeof value === 'number'
+      ? `${value}`
+      : undefined
+const oneOf = <T extends string>(value: unknown, ...known: T[]) =>
+  known.find((one) => one === value)
+
+/** What the address may say; all of it may be absent. */
+const read =
+  <T extends object>(from: (search: Search) => T) =>
+  (search: Search): Partial<T> =>
+    from(search)
+
+const REMEMBERED_TENANT = 'plura.tenant'
+
+const root = createRootRoute({
+  // A link names the tenant, so that a colleague with several sees the same.
+  validateSearch: read((search) => ({ tenant: text(search.tenant) })),
+  search: { middlewares: [retainSearchParams(['tenant'])] },
+  component: () => (
+    <>
+      <Outlet />
+      <Toasts />
+    </>
+  ),
+  notFoundComponent: RouteMissing,
+  errorComponent: RouteFailed,
+})
+
+/** Only a path of ours: a link must not lead elsewhere after signing in. */
+export function ownPath(path: unknown): string | undefined {
+  return typeof path === 'string' && /^\/(?![/\\])/.test(path) ? path : undefined
+}
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: '/sign-in',
+  validateSearch: read((search) => ({
+    back: ownPath(search.back),
+    why: oneOf(search.why, 'ended'),
+  })),
+  component: lazyRouteComponent(() => import('./pages/sign-in'), 'SignIn'),
+})
+
+const password = createRoute({
+  getParentRoute: () => root,
+  path: '/password',
+  validateSearch: (search: Search): { back?: string | undefined } => ({
+    back: ownPath(search.back),
+  }),
+  beforeLoad: ({ search, location }) => admit(search.tenant, location.href),
+  component: lazyRouteComponent(() => import('./pages/password'), 'OwnPassword'),
+})
+
+/** Who is here, or off to sign in. */
+async function admit(tenant: string | undefined, back: string) {
+  session.keepTenant(tenant)
+  try {
+    return await queryClient.ensureQueryData(me(tenant))
+  } catch (error) {
+    if (error instanceof Refusal && error.problem.status === 401) {
+      throw redirect({ to: '/sign-in', search: { back: ownPath(back) } })
+    }
+    throw error
+  }
+}
+
+const inside = createRoute({
+  getParentRoute: () => root,
+  id: 'in',
+  beforeLoad: async ({ search, location }) => {
+    const who = await admit(search.tenant, location.href)
+    if (who.must_change_password) {
+      throw redirect({ to: '/password', search: { back: ownPath(location.href) } })
+    }
+    // With several tenants, each request says which; so does the address.
+    if (who.tenants.length > 1 && !search.tenant) {
+      const last = localStorage.getItem(REMEMBERED_TENANT)
+      const known = who.tenants.find((one) => one.tenant === last) ?? who.tenants[0]
+      throw redirect({
+        to: '.',
+        search: (now) => ({ ...now, tenant: known?.tenant }),
+        replace: true,
+      })
+    }
+    if (search.tenant) localStorage.setItem(REMEMBERED_TENANT, search.tenant)
+    return { me: who }
+  },
+  component: lazyRouteComponent(() => import('./pages/shell'), 'Shell'),
+  pendingComponent: () => <Loading rows={8} />,
+})
+
+const overview = createRoute({
+  getParentRoute: () => inside,
+  path: '/',
+  component: lazyRouteComponent(() => import('./pages/overview'), 'Overview'),
+})
+
+export const INCIDENT_SORTS = ['opened', 'updated', 'severity'] as const
+
+const incidents = createRoute({
+  getParentRoute: () => inside,
+  path: '/incidents',
+  validateSearch: read((search) => ({
+    status: text(search.status),
+    severity: text(search.severity),
+    assignee: text(search.assignee),
+    q: text(search.q),
+    sort: oneOf(search.sort, ...INCIDENT_SORTS),
+  })),
+  component: lazyRouteComponent(() => import('./pages/incidents'), 'Incidents'),
+})
+
+const incident = createRoute({
+  getParentRoute: () => inside,
+  path: '/incidents/$id',
+  validateSearch: read((search) => ({
+    tab: oneOf(search.tab, 'findings', 'actions', 'talk'),
+    event: text(search.event),
+  })),
+  component: lazyRouteComponent(() => import('./pages/incident'), 'OneIncident'),
+})
+
+const entity = createRoute({
+  getParentRoute: () => inside,
+  path: '/entities/$entity',
+  validateSearch: read((search) => ({ event: text(search.event) })),
+  component: lazyRouteComponent(() => import('./pages/entity'), 'OneEntity'),
+})
+
+const response = createRoute({
+  getParentRoute: () => inside,
+  path: '/response',
+  validateSearch: read((search) => ({
+    view: oneOf(search.view, 'force', 'history'),
+    rung: text(search.rung),
+    action: text(search.action),
+  })),
+  component: lazyRouteComponent(() => import('./pages/response'), 'Response'),
+})
+
+const audit = createRoute({
+  getParentRoute: () => inside,
+  path: '/audit',
+  validateSearch: read((search) => ({
+    from: /^\d{1,15}$/.test(text(search.from) ?? '') ? Number(search.from) : undefined,
+    subject: text(search.subject),
+    entry: /^\d{1,15}$/.test(text(search.entry) ?? '') ? Number(search.entry) : undefined,
+  })),
+  component: lazyRouteComponent(() => import('./pages/audit'), 'Audit'),
+})
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    signIn,
+    password,
+    inside.addChildren([overview, incidents, incident, entity, response, audit]),
+  ]),
+  defaultPreload: 'intent',
+  scrollRestoration: true,
+})
+
+session.whenSignedOut(() => {
+  const { pathname, href } = router.state.location
+  if (pathname === '/sign-in' || router.state.status === 'pending') return
+  queryClient.clear()
+  session.keepCsrf(undefined)
+  void router.navigate({ to: '/sign-in', search: { back: ownPath(href), why: 'ended' } })
+})
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router
+  }
+}

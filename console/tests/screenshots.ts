@@ -1,0 +1,40 @@
+import { LANGUAGES, expect, test } from './house'
+
+const PAGES: [string, string][] = [
+  ['overview', '/'],
+  ['incidents', '/incidents'],
+  ['incident', '/incident'],
+  ['findings', '/findings'],
+  ['event', '/event'],
+  ['response', '/response'],
+  ['force', '/response?view=force'],
+  ['entity', '/entities/address%3A203.0.113.66'],
+  ['audit', '/audit'],
+]
+
+for (const language of LANGUAGES) {
+  for (const theme of ['light', 'dark'] as const) {
+    for (const width of [1440, 390]) {
+      test(`${language} ${theme} ${width}`, async ({ visit }) => {
+        const file = (name: string) => `screenshots/${language}-${theme}-${width}-${name}.png`
+        const door = await visit({ language, theme, width })
+        await door.goto('/sign-in')
+        await expect(door.getByRole('heading', { level: 1 })).toBeVisible()
+        await door.screenshot({ path: file('sign-in') })
+        const page = await visit({ role: 'admin', language, theme, width })
+        for (const [name, path] of PAGES) {
+          if (['/incident', '/findings', '/event'].includes(path)) {
+            await page.goto('/incidents')
+            await page.locator('table.queue tbody a').first().click()
+            await expect(page.locator('.step').first()).toBeVisible()
+            if (path !== '/incident') await page.locator('nav.tabs a').nth(1).click()
+            if (path === '/event') await page.locator('table.events button').first().click()
+          } else await page.goto(path)
+          await expect(page.getByRole('heading', { level: 1 }).first()).toBeAttached()
+          await expect(page.locator('.loading')).toHaveCount(0)
+          await page.screenshot({ path: file(name) })
+        }
+      })
+    }
+  }
+}

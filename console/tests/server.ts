@@ -1,0 +1,116 @@
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PASSWORD, ROLES, type House } from './house'
+import { KEY, everything } from './story'
+
+/** Starts `plura server` on a free port with a folder of its own, makes people, and tells it a story. */
+export default async function setup() {
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+  process.removeAllListeners('warning')
+  const folder = mkdtempSync(join(tmpdir(), 'plura-console-'))
+  const data = join(folder, 'data')
+  const port = await freePort()
+  const server = spawn(binary(), ['server', '--data', data, '--listen', `127.0.0.1:${port}`], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let said = ''
+  server.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  server.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  const once = await until(() => {
+    if (server.exitCode !== null) throw new Error(`the server ended:\n${said}`)
+    return /one-time password[^`]*`([^`]+)`/.exec(said.replace(/user `owner`,?/, ''))?.[1]
+  })
+  const base = `https://127.0.0.1:${port}`
+  const owner = await signIn(base, 'owner', once)
+  await owner('POST', '/api/v1/password', { current: once, new: PASSWORD })
+  await owner('PATCH', '/api/v1/tenant', { mode: 'enforce', reason: 'console tests' })
+  await owner('POST', '/api/v1/tenants', { id: 'second', name: 'Second house' })
+  const house: House = { base, binary: binary(), ca: join(data, 'tls/server.pem'), fresh: {} }
+  for (const role of ROLES) {
+    if (role === 'owner') continue
+    const made = await owner('POST', '/api/v1/users', { name: `the-${role}`, role })
+    const password = made.one_time_password as string
+    const session = await signIn(base, `the-${role}`, password)
+    await session('POST', '/api/v1/password', { current: password, new: PASSWORD })
+  }
+  for (const name of ['fresh-en', 'fresh-ko', 'fresh-ja', 'locked']) {
+    const made = await owner('POST', '/api/v1/users', { name, role: 'analyst' })
+    house.fresh[name] = made.one_time_password as string
+  }
+  mkdirSync(join(data, 'keys'), { recursive: true })
+  writeFileSync(join(data, 'keys/tenant-default.key'), KEY.toString('hex'), { mode: 0o600 })
+  const lines = everything(Date.now()).map((event) => JSON.stringify(event))
+  const taken = await owner('POST', '/api/v1/intake/events', undefined, `${lines.join('\n')}\n`)
+  if (taken.rejected !== 0) throw new Error(`events were refused: ${JSON.stringify(taken)}`)
+  await until(async () => {
+    const incidents = await owner('GET', '/api/v1/incidents')
+    const waiting = await owner('GET', '/api/v1/actions?state=awaiting-approval')
+    const isTold = (incidents.items as unknown[]).length >= 2
+    return isTold && (waiting.items as unknown[]).length >= 1 ? true : undefined
+  })
+  process.env.PLURA_HOUSE = JSON.stringify(house)
+  return () => {
+    server.kill('SIGTERM')
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** The debug build, unless `PLURA_BIN` names another. */
+function binary(): string {
+  const target = process.env.CARGO_TARGET_DIR ?? join(import.meta.dirname, '../../target')
+  const found = process.env.PLURA_BIN ?? join(target, 'debug/plura')
+  if (!existsSync(found)) {
+    throw new Error(`no server at \`${found}\`: run \`cargo build --workspace\`, or set PLURA_BIN`)
+  }
+  return found
+}
+
+type Call = (
+  method: string,
+  path: string,
+  body?: unknown,
+  raw?: string,
+) => Promise<Record<string, unknown>>
+
+/** Who signed in, asking the API. */
+async function signIn(base: string, name: string, password: string): Promise<Call> {
+  const answer = await fetch(`${base}/api/v1/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name, password }),
+  })
+  if (!answer.ok) throw new Error(`sign-in as ${name}: ${await answer.text()}`)
+  const cookie = answer.headers.get('set-cookie')?.split(';')[0] ?? ''
+  const { csrf } = (await answer.json()) as { csrf: string }
+  return async (method, path, body, raw) => {
+    const media = raw === undefined ? 'application/json' : 'application/x-ndjson'
+    const answer = await fetch(`${base}${path}`, {
+      method,
+      headers: { cookie, 'plura-csrf': csrf, 'plura-tenant': 'default', 'content-type': media },
+      body: raw ?? (body === undefined ? undefined : JSON.stringify(body)),
+    })
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${method} ${path}: ${text}`)
+    return text ? (JSON.parse(text) as Record<string, unknown>) : {}
+  }
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer()
+  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done))
+  const address = probe.address()
+  await new Promise((done) => probe.close(done))
+  return typeof address === 'object' && address ? address.port : 0
+}
+
+async function until<T>(look: () => Promise<T | undefined> | T | undefined): Promise<T> {
+  for (let tries = 0; tries < 600; tries++) {
+    const found = await look()
+    if (found !== undefined) return found
+    await new Promise((done) => setTimeout(done, 100))
+  }
+  throw new Error('it did not come about within a minute')
+}
