@@ -19,6 +19,17 @@ fn seeds() -> Vec<Vec<u8>> {
     logs.filter_map(|file| chunk(std::fs::read(file).ok()?)).collect()
 }
 
+/// Whether a chunk is empty, or its header says that no record was ever written to it.
+fn is_fresh(chunk: &[u8]) -> bool {
+    let number = |at: usize| {
+        let bytes: Option<[u8; 8]> = chunk.get(at..at + 8).and_then(|b| b.try_into().ok());
+        bytes.map(u64::from_le_bytes)
+    };
+    let (first, last) = (number(8), number(16));
+    let unused = last == Some(u64::MAX) || last.and_then(|last| last.checked_add(1)) == first;
+    unused || chunk.iter().all(|byte| *byte == 0)
+}
+
 fuzz_target!(init: seed("chunk", seeds), |data: &[u8]| {
     let mut file = b"ElfFile\0".to_vec();
     file.resize(HEADER_BYTES, 0);
@@ -39,6 +50,7 @@ fuzz_target!(init: seed("chunk", seeds), |data: &[u8]| {
             told += 1;
             ControlFlow::Continue(())
         });
-        assert!(told > 0 || data.iter().all(|byte| *byte == 0), "nothing is told");
+        let quiet = data.chunks(CHUNK_BYTES).all(|chunk| is_fresh(chunk));
+        assert!(told > 0 || quiet, "nothing is told");
     }
 });

@@ -130,8 +130,9 @@ fn read_chunk(
         let message = format!("its header counts {said} records; {count} were found");
         return each(Told::Problem(place.problem("missing-records", message)));
     }
-    // A chunk that was never written to has no last record.
-    if count == 0 && said > CHUNK_BYTES as u64 && last != u64::MAX {
+    // A chunk that was never written to has no last record, or one before the first.
+    let is_fresh = last == u64::MAX || last.checked_add(1) == Some(first);
+    if count == 0 && !is_fresh {
         let message = format!("its header numbers records from {first} to {last}; none was found");
         return each(Told::Problem(place.problem("missing-records", message)));
     }

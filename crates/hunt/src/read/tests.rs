@@ -110,4 +110,5 @@ fn a_chunk_without_records_is_told_where_it_should_have_some() {
     check(7, 6, &[]);
     check(1, 3, &["missing-records"]);
     check(0x5b00, 0x7a_0000_0000, &["missing-records"]);
+    check(0x666c_4500_0000_0001, 0x60a9_c400_6b6e_6843, &["missing-records"]);
 }
