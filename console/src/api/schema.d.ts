@@ -840,6 +840,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sigma/packs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The folders of rules that all tenants share: who signed them as what, and what was wrong with them. */
+        get: operations["get-api-v1-sigma-packs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sigma/rules": {
         parameters: {
             query?: never;
@@ -2031,6 +2048,21 @@ export interface components {
          * @enum {string}
          */
         OutcomeResult: "success" | "failure" | "unknown";
+        /** @description A folder of rules, as it was loaded. */
+        Pack: {
+            /** @description Rule files. */
+            files: number;
+            name: string;
+            /** @description What its maker signed it as: name and version. */
+            signed_as?: string | null;
+            /** @description The key that did: name and id. */
+            signed_by?: string | null;
+        };
+        Packs: {
+            items: components["schemas"]["Pack"][];
+            /** @description Folders and files that were left out, and why. */
+            problems: Record<string, never>[];
+        };
         PageAsked: {
             /** Format: int32 */
             limit?: number | null;
@@ -4332,6 +4364,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Noise"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-api-v1-sigma-packs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Packs"];
                 };
             };
             /** @description problem */
