@@ -847,7 +847,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The folders of rules that all tenants share: who signed them as what, and what was wrong with them. */
+        /** The folders of rules that all tenants share, and who signed them as what. */
         get: operations["get-api-v1-sigma-packs"];
         put?: never;
         post?: never;
@@ -2060,8 +2060,6 @@ export interface components {
         };
         Packs: {
             items: components["schemas"]["Pack"][];
-            /** @description Folders and files that were left out, and why. */
-            problems: Record<string, never>[];
         };
         PageAsked: {
             /** Format: int32 */

@@ -20,6 +20,8 @@ const KIND: &str = "plura signed folder v1";
 
 const FILES_MAX: usize = 20_000;
 const DEPTH_MAX: usize = 16;
+/// A line for each file, its path of some hundred bytes.
+const SUMS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const BYTES_MAX: u64 = 256 * 1024 * 1024;
 const SUBJECT_BYTES_MAX: usize = 200;
 
@@ -65,10 +67,10 @@ pub fn read_signed_folder(folder: &Path, keys: &[VerifierKey]) -> Result<Listed>
     let wrong = |why: String| Error::Folder { folder: folder.to_owned(), why };
     let beside = |name: &str| {
         let path = folder.join(name);
-        if !path.exists() {
-            return Err(wrong(format!("it is not signed: there is no `{name}`")));
+        match fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_file() => bytes_of(&path, SUMS_BYTES_MAX),
+            _ => Err(wrong(format!("it is not signed: there is no file `{name}`"))),
         }
-        bytes_of(&path, BYTES_MAX)
     };
     let note = Note::parse(&beside(NOTE)?)?;
     let sums =
@@ -127,7 +129,10 @@ fn read(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
                     shown.escape_debug()
                 )));
             };
-            if depth == 0 && [SUMS, NOTE].contains(&name) {
+            let is_ours = |own: &str| {
+                name.strip_prefix(own).is_some_and(|end| ["", ".partial"].contains(&end))
+            };
+            if depth == 0 && [NOTE, SUMS].into_iter().any(is_ours) {
                 continue;
             }
             let path = format!("{below}{name}");

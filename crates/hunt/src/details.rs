@@ -3,7 +3,7 @@
 use crate::kind::Kind;
 use schema::{Event as Ocsf, Timestamp};
 use serde_json::Value;
-use sigma::{Event, Record};
+use sigma::{Event, HEADER_CHANNEL, Record};
 
 /// What a hit tells of its event beside what matched.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,7 +38,7 @@ pub fn details(kind: &Kind, value: &Value, record: &Record<'_>) -> Details {
     let mut found = Details { time: time_of(value), ..Details::default() };
     found.host = HOSTS.iter().find_map(|name| first(record, name));
     if matches!(kind, Kind::EventLog(_)) {
-        found.channel = first(record, "System.Channel");
+        found.channel = first(record, HEADER_CHANNEL);
         found.event_id = first(record, "EventID");
         found.record_id = first(record, "EventRecordID");
     }

@@ -90,6 +90,7 @@ fn changes(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<Chang
 
 fn rules(files: &RuleFiles, problems: &mut Vec<Diagnostic>) -> Rules {
     let mut all = Rules::new();
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for (file, text) in &files.files {
         let documents: Vec<Value> = match serde_saphyr::from_multiple(text) {
             Ok(documents) => documents,
@@ -109,7 +110,11 @@ fn rules(files: &RuleFiles, problems: &mut Vec<Diagnostic>) -> Rules {
                 file: file.clone(),
             };
             let key = named.id.clone().or_else(|| named.title.clone());
-            let key = key.unwrap_or_else(|| format!("{file}#{number}"));
+            let last = file.rsplit('/').next().unwrap_or_default();
+            let key = key.unwrap_or_else(|| format!("{last}#{number}"));
+            // Two of one name are told apart by their order.
+            let count = seen.entry(key.clone()).and_modify(|count| *count += 1).or_insert(0);
+            let key = if *count == 0 { key } else { format!("{key}#{count}") };
             all.insert(key, (named, fields));
         }
     }
@@ -160,5 +165,12 @@ mod tests {
         );
         assert_eq!((told.same, told.problems.len()), (1, 1));
         assert!(difference(&before, &before).is_none());
+        // Without id and title, and under the same id twice.
+        let nameless =
+            |folder: &str| files(&[(folder, "action: global\nlevel: low\n---\ntitle: T\n")]);
+        assert!(difference(&nameless("old/c.yml"), &nameless("new/c.yml")).is_none());
+        let twice = files(&[("a.yml", "title: A\nid: 1a\n"), ("b.yml", "title: B\nid: 1a\n")]);
+        let once = files(&[("a.yml", "title: A\nid: 1a\n")]);
+        assert_eq!(difference(&once, &twice).added.len(), 1);
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use sigma::correlation::{Correlator, Finding, State, Told};
 use sigma::ocsf::{matches, views};
 use sigma::{Engine, Event, Json, LogSource, Match, Options, Reader, RuleSet, Runner};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// From when until when events are looked at, both included.
@@ -110,7 +110,10 @@ impl Side {
         if self.correlations.is_empty() {
             return true;
         }
-        let name = format!("{}#{}", seen.file, seen.number);
+        let name = match seen.id {
+            Some(id) => id.to_owned(),
+            None => format!("{}#{}", seen.file, seen.number),
+        };
         let time = seen.details.time;
         let hit = self.correlator.hit(found.rule, time.unwrap_or_default(), &name, seen.event);
         match (hit, time) {
@@ -155,6 +158,8 @@ struct Seen<'s> {
     file: &'s Arc<str>,
     number: u64,
     details: &'s Details,
+    /// By which others know it too.
+    id: Option<&'s str>,
     event: &'s dyn Event,
 }
 
@@ -216,6 +221,19 @@ impl Hunt {
     pub fn chosen(&self) -> usize {
         let told = self.native.told.iter().filter(|told| **told).count();
         told + self.native.correlations.values().filter(|(_, takes)| *takes).count()
+    }
+
+    /// Rules that run on records as their sources write them, and not on events in OCSF: those whose placeholders
+    /// only a pipeline fills.
+    pub fn refused_in_ocsf(&self) -> Vec<Diagnostic> {
+        let refused =
+            |set: &RuleSet| set.refused.iter().map(|one| one.file.clone()).collect::<BTreeSet<_>>();
+        let Some(ocsf) = self.ocsf.as_ref().map(|side| side.runner.engine().set()) else {
+            return Vec::new();
+        };
+        let known = refused(self.rules());
+        let new = ocsf.refused.iter().filter(|one| !known.contains(&one.file));
+        new.flat_map(|one| one.problems.iter().cloned()).collect()
     }
 
     /// What went wrong with correlations, counted.
@@ -295,7 +313,7 @@ impl Hunt {
         let mut known: Option<Details> = None;
         for found in self.native.runner.evaluate(&record) {
             let details = known.get_or_insert_with(|| details(&kind, value, &record));
-            let seen = Seen { file, number, details, event: &record };
+            let seen = Seen { file, number, details, id: None, event: &record };
             let counted = self.native.found(found, &seen, hits);
             self.counts.uncorrelated += u64::from(!counted);
         }
@@ -321,7 +339,8 @@ impl Hunt {
         });
         for (view, found) in matches(&mut side.runner, &views) {
             if let Some(event) = views.get(view) {
-                let seen = Seen { file, number, details: &details, event };
+                let id = details.record_id.as_deref();
+                let seen = Seen { file, number, details: &details, id, event };
                 let counted = side.found(found, &seen, hits);
                 self.counts.uncorrelated += u64::from(!counted);
             }

@@ -27,3 +27,5 @@ pub const CASE_RECORDS_MAX: usize = 100_000;
 
 /// Events of one test case beside a rule, repetitions included.
 pub const TRIAL_EVENTS_MAX: usize = 100_000;
+/// Bytes of them, as JSON.
+pub const TRIAL_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -6,7 +6,7 @@
 //! `logsource` what its events are.
 
 use crate::kind::{Kind, is_ocsf, kind_of};
-use crate::limits::{TRIAL_EVENTS_MAX, YAML_BYTES_MAX};
+use crate::limits::{TRIAL_BYTES_MAX, TRIAL_EVENTS_MAX, YAML_BYTES_MAX};
 use crate::rules::{RuleFiles, TRIAL_ENDS, load, text_of};
 use schema::{Diagnostic, Event as Ocsf};
 use serde::{Deserialize, Serialize};
@@ -90,10 +90,9 @@ pub fn trials(files: &RuleFiles, options: &Options) -> Trial {
         trial.problems.extend(set.refused.iter().flat_map(|refused| refused.problems.clone()));
         match read_cases(&path) {
             Ok(cases) => {
-                for fires in [true, false] {
-                    if cases.iter().all(|case| case.fires == fires) {
-                        trial.one_sided.push(name.clone());
-                    }
+                let fires = |wanted: bool| cases.iter().any(|case| case.fires == wanted);
+                if !fires(true) || !fires(false) {
+                    trial.one_sided.push(name.clone());
                 }
                 let placeholders = options.placeholders.clone();
                 let plain = load(&one, &Options { placeholders, ..Options::default() });
@@ -265,9 +264,14 @@ fn events(case: &Case) -> Result<Vec<(i64, Value)>, String> {
     if let Some(event) = &case.event {
         all.push((0, read(event)?));
     }
+    let mut room = TRIAL_BYTES_MAX;
     for Timed { at, times, event } in &case.events {
         let event = read(event)?;
+        let bytes = event.to_string().len();
         for number in 0..times.unwrap_or(1) {
+            room = room.checked_sub(bytes).ok_or_else(|| {
+                format!("its events, repetitions included, have more than {TRIAL_BYTES_MAX} bytes")
+            })?;
             if all.len() >= TRIAL_EVENTS_MAX {
                 return Err(format!("it has more than {TRIAL_EVENTS_MAX} events"));
             }

@@ -144,6 +144,9 @@ fn a_pack_is_signed_verified_and_compared() {
     let out = plura(site.path(), &sign);
     let told = json(&out);
     assert_eq!((code(&out), &told["pack"], &told["files"]), (0, &"own 1.0.0".into(), &2.into()));
+    let inside = ["rules", "sign", "rules", "--key", "rules/key"];
+    assert_eq!(code(&plura(site.path(), &inside)), 3);
+    assert!(!site.path().join("rules/key").exists());
     let key = told["key"].as_str().unwrap().to_owned();
     let verify = ["-o", "json", "rules", "verify", "rules", "--key", key.as_str()];
     let out = plura(site.path(), &verify);

@@ -267,9 +267,16 @@ impl Config {
             Err(Diagnostic::new("config-invalid", file_name, message).hint(hint))
         };
         for key in &self.sigma.keys {
-            if let Err(error) = key.parse::<evidence::VerifierKey>() {
-                let hint = "copy the line that `plura rules sign` printed";
-                return fault(format!("`sigma.keys`: {error}"), hint);
+            let hint = "copy the line that `plura rules sign` printed";
+            match key.parse::<evidence::VerifierKey>() {
+                Err(error) => return fault(format!("`sigma.keys`: {error}"), hint),
+                Ok(key) if key.algorithm() != evidence::Algorithm::Ed25519 => {
+                    return fault(
+                        format!("`sigma.keys`: `{}` is for cosigning", key.short()),
+                        hint,
+                    );
+                }
+                Ok(_) => {}
             }
         }
         if self.tls.cert.is_some() != self.tls.key.is_some() {

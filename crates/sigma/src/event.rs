@@ -5,8 +5,8 @@ mod name;
 mod record;
 
 pub use json::{Cursor, Doc, Json, Kind, Reader};
-pub use name::Name;
-pub(crate) use name::{HEADER_CHANNEL, of_header};
+pub(crate) use name::of_header;
+pub use name::{HEADER_CHANNEL, Name};
 pub use record::Record;
 pub(crate) use record::{descend, own_scalars, scalars};
 

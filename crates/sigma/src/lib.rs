@@ -24,7 +24,7 @@ mod yaml;
 
 pub use compile::{Check, Options, Variant};
 pub use engine::{Engine, Runner};
-pub use event::{Cursor, Doc, Event, Json, Kind, Name, Reader, Record, Scalar};
+pub use event::{Cursor, Doc, Event, HEADER_CHANNEL, Json, Kind, Name, Reader, Record, Scalar};
 pub use modifier::{Anchor, MODIFIERS, Modifier, Order, RegexFlags, TimePart};
 pub use pipeline::{Pipeline, SHIPPED};
 pub use predicate::{Number, Predicate, Predicates, Test};

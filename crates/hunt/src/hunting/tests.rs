@@ -177,4 +177,6 @@ fn events_in_ocsf_are_seen_by_the_names_of_their_source() {
         ]
     );
     assert_eq!(hunt.counts().records, 3);
+    let spree = hits.iter().find_map(|hit| hit.correlation.as_ref()).unwrap();
+    assert_eq!(spree.events, [id(1), id(3)]);
 }

@@ -183,6 +183,7 @@ pub fn run(context: &Context, args: &HuntArgs) -> Result<ExitCode, Failure> {
         None => run.all(&found, &mut saved, context.format)?,
     }
     saved.finish()?;
+    run.hunt.refused_in_ocsf().into_iter().for_each(|problem| run.problems.add(problem));
     let told = report::Report {
         found: &found,
         hunt: &run.hunt,
@@ -264,7 +265,7 @@ impl Run {
         format: Format,
     ) -> Result<(), Failure> {
         let place: Arc<str> = client.base().into();
-        let count = stored::count(client, span)?;
+        let count = stored::count(client, span).unwrap_or(0);
         let bar = bar(count, "{bar:30} {human_pos}/{human_len} {eta} {wide_msg}", format);
         let mut hits = Vec::new();
         stored::each(client, span, |event| {

@@ -15,7 +15,7 @@ use groups::Groups;
 use packs::{Choice, Loaded};
 use schema::{Entity, Event, Finding, Timestamp};
 use sigma::Runner;
-use sigma::correlation::State;
+use sigma::correlation::{State, Told};
 use sigma::ocsf::{matches, views};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -238,6 +238,13 @@ impl Watch {
     }
 
     /// What was counted since this was last asked.
+    /// What correlations did not count as it came, since this was last asked.
+    pub fn take_told(&mut self) -> Option<Told> {
+        let told = self.states.iter_mut().map(|state| std::mem::take(&mut state.told));
+        let told = told.fold(Told::default(), |sum, one| sum + one);
+        (told != Told::default()).then_some(told)
+    }
+
     pub fn take_counts(&mut self) -> Option<SigmaCounts> {
         if self.hits.is_empty() && self.suppressed.is_empty() {
             return None;

@@ -367,11 +367,14 @@ async fn sigma_folders_are_loaded_as_they_were_signed_or_not_at_all() {
         ])
     );
     let codes: Vec<&str> =
-        packs["problems"].as_array().unwrap().iter().map(|p| p["code"].as_str().unwrap()).collect();
+        list["faults"].as_array().unwrap().iter().map(|p| p["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["rules-unsigned", "rules-unsigned"]);
 
-    // Changed under way: nothing of it is at work after it is read again.
-    fs::write(good.join("b.yml"), RULE).unwrap();
+    // Changed under way: what was verified is what is told, and after it is read again nothing of it is at work.
+    let own = "0e9b7a2c-0f0e-4a53-9a35-0d3d2a0b6f11";
+    fs::write(good.join("a.yml"), "title: forged\n").unwrap();
+    let told = house.get(&format!("/api/v1/sigma/rules/{own}"), &people).await.ok().json();
+    assert_eq!(told["text"], json!(RULE.replace("7e9b7a2c", "0e9b7a2c")));
     house.server.reread_rules().await.unwrap();
     let list = house.get("/api/v1/sigma/rules", &people).await.ok().json();
     assert_eq!(list["total"], json!(0), "{list}");

@@ -14,16 +14,13 @@ const FLAT_NAMES: &[(&str, &[&str])] = &[
     ("Channel", &["channel"]),
 ];
 
-/// Goes before the name of a field of a Windows record's header, which one of its data may bear too: the
-/// record that says that a log was cleared has the `Channel` that was.
-const HEADER: &str = "System.";
-
-/// The channel by which pipelines tell records apart.
-pub(crate) const HEADER_CHANNEL: &str = "System.Channel";
+/// The channel by which pipelines tell records apart: of a Windows record's header, where its data may have a field
+/// of that name too, as the record does that says which log was cleared. No rule can write it.
+pub const HEADER_CHANNEL: &str = "\0Channel";
 
 /// The field of the header that a name means.
 pub(crate) fn of_header(name: &str) -> Option<&str> {
-    name.strip_prefix(HEADER).filter(|own| !own.contains('.'))
+    name.strip_prefix('\0')
 }
 
 /// The name of a field, with what is asked about names again and again.

@@ -206,22 +206,21 @@ impl<'a, J: Json<'a>> Record<'a, J> {
     }
 
     fn look(&self, name: &str, found: &mut dyn FnMut(J) -> bool) -> bool {
-        let own = of_header(name);
-        if let (Some(own), Some(system)) = (own, self.system)
-            && let Some(value) = system.get(own)
-        {
-            found(value);
-            return true;
+        if let Some(own) = of_header(name) {
+            return match self.system.and_then(|system| system.get(own)) {
+                Some(value) => {
+                    found(value);
+                    true
+                }
+                None => self.look(own, found),
+            };
         }
         for root in &self.roots {
             if descend(*root, name, 0, found) {
                 return true;
             }
         }
-        match own {
-            Some(own) => self.look(own, found),
-            None => self.aside(name, flat_names(name), found),
-        }
+        self.aside(name, flat_names(name), found)
     }
 
     /// Where a name is looked for when no root has it.
@@ -358,8 +357,10 @@ impl<'a, J: Json<'a>> Event for Record<'a, J> {
 
     fn named<'e>(&'e self, name: &Name, each: &mut dyn FnMut(Scalar<'e>) -> bool) -> bool {
         let known = match (&name.header, self.system) {
-            (Some(own), Some(system)) => system.get(own.text()).map(Some),
-            (Some(own), None) if self.flat => return self.named(own, each),
+            (Some(own), system) => match system.and_then(|system| system.get(own.text())) {
+                Some(value) => Some(Some(value)),
+                None => return self.named(own, each),
+            },
             _ if name.dotted => None,
             _ => self.members.get(name.text(), name.hash),
         };

@@ -125,6 +125,9 @@ pub fn test(context: &Context, paths: &[PathBuf]) -> Result<ExitCode, Failure> {
                 let wrong = if *expected { "stays quiet" } else { "fires" };
                 say(&printable(&format!("{file}: {case}: `{rule}` {wrong}")));
             }
+            for file in &trial.one_sided {
+                say(&printable(&format!("{file}: its cases all fire, or all stay quiet")));
+            }
             say(&format!(
                 "{} of {} cases as expected; {} rule files without cases",
                 trial.passed,

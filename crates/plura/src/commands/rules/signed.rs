@@ -40,6 +40,12 @@ struct Pack {
 pub fn sign(context: &Context, args: &SignArgs) -> Result<ExitCode, Failure> {
     let subject = subject(&args.folder)?;
     let made = !args.key.exists();
+    if is_below(&args.key, &args.folder) {
+        return Err(Failure::input(
+            "the private key would be part of what is signed and given away",
+        )
+        .hint("keep it elsewhere: --key ~/keys/rules.key"));
+    }
     let key =
         SigningKey::load_or_generate(&args.key, &args.name, Algorithm::Ed25519).map_err(failed)?;
     let files = sign_folder(&args.folder, &subject, &key).map_err(failed)?;
@@ -84,6 +90,18 @@ pub fn verify(context: &Context, args: &VerifyArgs) -> Result<ExitCode, Failure>
         (Format::Human, Err(error)) => say(&printable(&error.to_string())),
     }
     Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })
+}
+
+/// Whether a file that may not be there yet is, or would be, in a folder.
+fn is_below(file: &Path, folder: &Path) -> bool {
+    let parent = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match (parent.canonicalize(), folder.canonicalize()) {
+        (Ok(parent), Ok(folder)) => parent.starts_with(folder),
+        _ => false,
+    }
 }
 
 /// Name and version of `pack.json`.

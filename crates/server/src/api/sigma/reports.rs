@@ -11,7 +11,7 @@ use crate::pipeline::rules::packs::{Choice, Pack};
 use crate::pipeline::worker::rules::CHOICE;
 use crate::problem::Problem;
 use axum::extract::State;
-use schema::{Diagnostic, LeafKind, TenantId};
+use schema::{LeafKind, TenantId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use store::meta::{SIGMA_HITS_DAYS, SigmaHits};
@@ -31,9 +31,6 @@ pub struct DaysQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Packs {
     pub items: Vec<Pack>,
-    /// Folders and files that were left out, and why.
-    #[schema(value_type = Vec<Object>)]
-    pub problems: Vec<Diagnostic>,
 }
 
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -103,12 +100,12 @@ async fn hits(app: &App, tenant: &TenantId, days: i64) -> Result<Vec<SigmaHits>,
     app.meta.blocking(move |meta| meta.read(|read| read.sigma_hits(&tenant, since))).await
 }
 
-/// The folders of rules that all tenants share: who signed them as what, and what was wrong with them.
+/// The folders of rules that all tenants share, and who signed them as what.
 #[utoipa::path(get, path = "/api/v1/sigma/packs", tag = "rules",
     responses((status = 200, body = Packs), (status = "default", description = "problem", body = Problem)))]
 pub async fn packs(State(app): State<App>, Caller(_): Caller) -> Result<Json<Packs>, Problem> {
     let loaded = app.pipeline.packs().map(|packs| packs.current()).unwrap_or_default();
-    Ok(Json(Packs { items: loaded.packs.clone(), problems: loaded.faults.clone() }))
+    Ok(Json(Packs { items: loaded.packs.clone() }))
 }
 
 /// ATT&CK techniques, the rules for each, and how often those fired.

@@ -13,8 +13,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use schema::{Diagnostic, TenantId};
 use serde::{Deserialize, Serialize};
-use sigma::limits::FILE_BYTES_MAX;
 use sigma::{Options, RuleSet};
+use std::sync::Arc;
 use store::meta::SigmaRule;
 use utoipa::{IntoParams, ToSchema};
 
@@ -150,29 +150,15 @@ pub async fn one(
 }
 
 pub(super) async fn detail(shelf: Shelf, id: String) -> Result<RuleDetail, Problem> {
-    let stored = shelf.stored.clone();
+    let (stored, packs) = (shelf.stored.clone(), Arc::clone(&shelf.packs));
     let rule = shelf.views().await?.into_iter().find(|view| view.id == id);
     let rule = rule.ok_or_else(|| Problem::not_found("rule", &id))?;
     let own = rule.stored.as_ref().unwrap_or(&rule.id);
     let text = match stored.into_iter().find(|s| s.id == *own && !s.text.is_empty()) {
         Some(stored) => Some(stored.text),
-        None => {
-            in_background({
-                let place = rule.place.clone();
-                move || pack_text(&place)
-            })
-            .await?
-        }
+        None => packs.text_at(&rule.place).map(str::to_owned),
     };
     Ok(RuleDetail { rule, text })
-}
-
-/// The file a pack's rule stands in: places are `number.path:line:column`.
-fn pack_text(place: &str) -> Option<String> {
-    let (_, named) = place.split_once('.')?;
-    let path = named.rsplitn(3, ':').last()?;
-    let small = std::fs::metadata(path).ok().filter(|meta| meta.len() <= FILE_BYTES_MAX as u64);
-    small.and_then(|_| std::fs::read_to_string(path).ok())
 }
 
 /// Check a rule text without using it.

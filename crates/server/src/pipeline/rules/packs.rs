@@ -79,6 +79,8 @@ pub struct Loaded {
     correlations: HashMap<String, (usize, Info)>,
     /// What is known of each file, in the order of their numbers.
     files: Vec<Info>,
+    /// And what was read of them.
+    texts: Vec<String>,
     /// Files that could not be read.
     pub faults: Vec<Diagnostic>,
     /// The folders, in their order.
@@ -128,6 +130,7 @@ impl Loaded {
         Loaded {
             infos: set.rules.iter().map(|rule| known(infos, &rule.meta.place)).collect(),
             files: infos.to_vec(),
+            texts: Vec::new(),
             correlator: Correlator::new(&set, CORRELATION_LATENESS_MS),
             correlations,
             engine: Arc::new(Engine::new(Arc::clone(&set))),
@@ -140,6 +143,11 @@ impl Loaded {
     pub fn correlation(&self, key: &str) -> Option<(&Correlation, &Info)> {
         let (number, info) = self.correlations.get(key)?;
         Some((self.set.correlations.get(*number)?, info))
+    }
+
+    /// The text of the file that a place is in, as it was read.
+    pub fn text_at(&self, place: &str) -> Option<&str> {
+        self.texts.get(file_number(place)?).map(String::as_str)
     }
 
     /// Of the file that a place is in.
@@ -256,6 +264,7 @@ fn load(config: &SigmaConfig) -> Loaded {
         let (rules, refused) = (loaded.set.rules.len(), loaded.set.refused.len());
         tracing::info!(rules, refused, unreadable = faults.len(), "rule folders loaded");
     }
+    loaded.texts = files.into_iter().map(|(_, _, text)| text).collect();
     (loaded.faults, loaded.packs) = (faults, packs);
     loaded
 }

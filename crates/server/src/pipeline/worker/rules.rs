@@ -78,6 +78,20 @@ impl Worker {
             return Ok(());
         }
         self.counted = time;
+        if let Some(told) = self.engine.watch.take_told() {
+            tracing::warn!(
+                tenant = %self.tenant,
+                late = told.late,
+                ahead = told.ahead,
+                ungrouped = told.ungrouped,
+                evicted = told.evicted,
+                overfull = told.overfull,
+                early = told.early,
+                stale = told.stale,
+                rewound = told.rewound,
+                "hits that correlations did not count as they came; docs/sigma.md, Correlations, says why"
+            );
+        }
         let counts = self.engine.watch.take_counts();
         if over.is_empty() && counts.is_none() {
             return Ok(());
