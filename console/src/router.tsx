@@ -204,6 +204,7 @@ session.whenSignedOut(() => {
   if (pathname === '/sign-in' || router.state.status === 'pending') return
   queryClient.clear()
   session.keepCsrf(undefined)
+  session.keepTenant(undefined)
   void router.navigate({ to: '/sign-in', search: { back: ownPath(href), why: 'ended' } })
 })
 

@@ -18,6 +18,7 @@ const SHELL = /A shell connects back to the attacker|A web shell/
 test('the queue by keyboard, its filters in the address', async ({ visit }) => {
   const page = await visit({ role: 'analyst' })
   await page.goto('/')
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview')
   await page.keyboard.press('g')
   await page.keyboard.press('i')
   await expect(page).toHaveURL(/\/incidents/)

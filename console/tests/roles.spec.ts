@@ -154,3 +154,17 @@ test('a server that does not answer any more does not look healthy', async ({ vi
   await page.locator('.stale').getByRole('button', { name: 'Try again' }).first().click()
   await expect(page.locator('.stale')).toHaveCount(0)
 })
+
+test('a tile of the overview leads to as many incidents as it counts', async ({ visit }) => {
+  const page = await visit({ role: 'viewer' })
+  for (const severity of ['Critical', 'High', 'Medium', 'Low']) {
+    await page.goto('/')
+    const tile = page.locator('.tally').getByRole('link', { name: severity })
+    const count = Number(await tile.locator('strong').innerText())
+    await tile.click()
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('Incidents')
+    await expect(page.locator('table.queue tbody tr')).toHaveCount(count)
+    const chosen = page.getByLabel('Severity', { exact: true }).locator('option:checked')
+    await expect(chosen).toHaveText(severity === 'Critical' ? severity : `${severity} only`)
+  }
+})

@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { Refusal, api, session, take } from '~/api/client'
+import { Refusal, TENANT, api, session, take } from '~/api/client'
 import { say } from '~/ui/Toasts'
 import { useTell } from '~/ui/told'
 
@@ -16,7 +16,7 @@ export function useSignOut() {
       await out()
         .catch(async (error: unknown) => {
           if (codeOf(error) !== 'csrf-missing') throw error
-          const me = await take(api.GET('/api/v1/me', { headers: { 'plura-tenant': '' } }))
+          const me = await take(api.GET('/api/v1/me', { headers: { [TENANT]: '' } }))
           session.keepCsrf(me.csrf)
           await out()
         })
