@@ -15,7 +15,15 @@ import { Loading } from './ui/states'
 import { Toasts } from './ui/Toasts'
 
 export const queryClient = new QueryClient({
-  defaultOptions: { queries: { retry: shouldRetry, staleTime: 2_000, refetchOnWindowFocus: true } },
+  defaultOptions: {
+    // A browser that is offline is told of as a server that does not answer.
+    queries: {
+      retry: shouldRetry,
+      staleTime: 2_000,
+      refetchOnWindowFocus: true,
+      networkMode: 'always',
+    },
+  },
 })
 
 type Search = Record<string, unknown>
@@ -25,7 +33,7 @@ const text = (value: unknown) =>
     : typeof value === 'number'
       ? `${value}`
       : undefined
-const oneOf = <T extends string>(value: unknown, ...known: T[]) =>
+const oneOf = <T extends string | boolean>(value: unknown, ...known: T[]) =>
   known.find((one) => one === value)
 
 /** What the address may say; all of it may be absent. */
@@ -50,9 +58,12 @@ const root = createRootRoute({
   errorComponent: RouteFailed,
 })
 
-/** Only a path of ours: a link must not lead elsewhere after signing in. */
+/**
+ * Only a path of ours: a link must not lead elsewhere after signing in. Browsers leave out controls, so that
+ * `/\t/elsewhere` would be `//elsewhere`.
+ */
 export function ownPath(path: unknown): string | undefined {
-  return typeof path === 'string' && /^\/(?![/\\])/.test(path) ? path : undefined
+  return typeof path === 'string' && /^\/(?![/\\])[^\s\p{Cc}]*$/u.test(path) ? path : undefined
 }
 
 const signIn = createRoute({
@@ -77,16 +88,21 @@ const password = createRoute({
 
 /** Who is here, or off to sign in. */
 async function admit(tenant: string | undefined, back: string) {
-  session.keepTenant(tenant)
   try {
     return await queryClient.ensureQueryData(me(tenant))
   } catch (error) {
     if (error instanceof Refusal && error.problem.status === 401) {
       throw redirect({ to: '/sign-in', search: { back: ownPath(back) } })
     }
+    // A link to somebody else's tenant leads to one's own.
+    if (tenant && error instanceof Refusal && FOREIGN.includes(error.problem.code)) {
+      throw redirect({ to: '.', search: (now) => ({ ...now, tenant: undefined }), replace: true })
+    }
     throw error
   }
 }
+
+const FOREIGN = ['not-a-member', 'tenant-invalid']
 
 const inside = createRoute({
   getParentRoute: () => root,
@@ -127,6 +143,7 @@ const incidents = createRoute({
   validateSearch: read((search) => ({
     status: text(search.status),
     severity: text(search.severity),
+    isExact: oneOf(search.isExact, true),
     assignee: text(search.assignee),
     q: text(search.q),
     sort: oneOf(search.sort, ...INCIDENT_SORTS),
@@ -157,7 +174,6 @@ const response = createRoute({
   validateSearch: read((search) => ({
     view: oneOf(search.view, 'force', 'history'),
     rung: text(search.rung),
-    action: text(search.action),
   })),
   component: lazyRouteComponent(() => import('./pages/response'), 'Response'),
 })
@@ -188,6 +204,7 @@ session.whenSignedOut(() => {
   if (pathname === '/sign-in' || router.state.status === 'pending') return
   queryClient.clear()
   session.keepCsrf(undefined)
+  session.keepTenant(undefined)
   void router.navigate({ to: '/sign-in', search: { back: ownPath(href), why: 'ended' } })
 })
 

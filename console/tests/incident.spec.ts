@@ -18,6 +18,7 @@ const SHELL = /A shell connects back to the attacker|A web shell/
 test('the queue by keyboard, its filters in the address', async ({ visit }) => {
   const page = await visit({ role: 'analyst' })
   await page.goto('/')
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview')
   await page.keyboard.press('g')
   await page.keyboard.press('i')
   await expect(page).toHaveURL(/\/incidents/)
@@ -31,7 +32,10 @@ test('the queue by keyboard, its filters in the address', async ({ visit }) => {
   await page.keyboard.press('x')
   await expect(page.getByText('1 selected')).toBeVisible()
   await page.getByLabel('Set status').selectOption('in-progress')
-  await expect(rows.first()).toContainText('In progress')
+  await expect(rows.first()).not.toContainText('In progress')
+  await page.getByRole('button', { name: 'Apply to 1' }).click()
+  await expect(page.getByText('1 changed')).toBeVisible()
+  await expect(rows.filter({ hasText: 'In progress' })).toHaveCount(1)
 
   await page.keyboard.press('Escape')
   await page.getByLabel('Filter by text').fill('nothing has this name')
@@ -43,7 +47,15 @@ test('the queue by keyboard, its filters in the address', async ({ visit }) => {
   await page.reload()
   await expect(page.getByLabel('Status', { exact: true })).toHaveValue('in-progress')
   await expect(rows).toHaveCount(1)
+  // Enter does what has the focus: another control is not a row.
   await page.keyboard.press('j')
+  await page.getByRole('link', { name: 'Overview' }).focus()
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview')
+  await page.goBack()
+  await expect(rows).toHaveCount(1)
+  await page.keyboard.press('j')
+  await expect(rows.first().getByRole('link')).toBeFocused()
   await page.keyboard.press('Enter')
   await expect(page).toHaveURL(/\/incidents\/[0-9a-f-]{36}/)
 
@@ -122,6 +134,8 @@ test('work on it: assignee, classification, comment', async ({ visit }) => {
     'the-analyst',
   )
   await page.getByLabel('Classification', { exact: true }).selectOption('true-positive')
+  await page.getByRole('button', { name: 'Save classification' }).click()
+  await expect(page.getByRole('button', { name: 'Save classification' })).toHaveCount(0)
   await expect(page.getByLabel('Classification', { exact: true })).toHaveValue('true-positive')
   await page.getByRole('link', { name: /^Comments/ }).click()
   await page.getByLabel('Comment', { exact: true }).fill('<b>called</b> the customer')

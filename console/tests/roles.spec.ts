@@ -91,3 +91,80 @@ for (const language of LANGUAGES) {
     await expect(page.getByText(words(language, 'incidents.none'), { exact: true })).toBeVisible()
   })
 }
+
+test('back to another tenant: the rows are of the tenant that is named', async ({ visit }) => {
+  const page = await visit({ role: 'owner' })
+  const named = page.locator('#sidebar .tenant-name')
+  const rows = page.locator('table.queue tbody tr')
+  await page.goto('/incidents?tenant=default')
+  await expect(rows.first()).toBeVisible()
+  const count = await rows.count()
+  await page.getByRole('button', { name: 'Switch tenant' }).click()
+  await page.getByRole('menuitem', { name: /Second house/ }).click()
+  await expect(named).toHaveText('Second house')
+  await page.getByRole('link', { name: /^Incidents/ }).click()
+  await expect(page.getByText('No incidents', { exact: true })).toBeVisible()
+  await expect(rows).toHaveCount(0)
+
+  // Whatever is on screen while the answers come late, it is of the tenant that is named.
+  await page.route('**/api/v1/incidents**', async (route) => {
+    await new Promise((done) => setTimeout(done, 500))
+    await route.continue()
+  })
+  const look = () =>
+    page.evaluate(() => ({
+      name: document.querySelector('#sidebar .tenant-name')?.textContent ?? '',
+      rows: document.querySelectorAll('table.queue tbody tr').length,
+    }))
+  for (const [go, tenant, shown] of [
+    ['back', 'default', count],
+    ['forward', 'second', 0],
+  ] as const) {
+    const steps = go === 'back' ? -2 : 2
+    await page.evaluate((by) => history.go(by), steps)
+    await expect(async () => {
+      const seen = await look()
+      if (/Second/.test(seen.name)) expect(seen.rows).toBe(0)
+      expect(page.url()).toContain(`tenant=${tenant}`)
+      expect(/Second/.test(seen.name)).toBe(tenant === 'second')
+    }).toPass({ intervals: [20] })
+    await expect(rows).toHaveCount(shown)
+  }
+})
+
+test("a link to a tenant of somebody else leads to one of one's own", async ({ visit }) => {
+  for (const tenant of ['elsewhere', 'Not%20A%20Tenant!']) {
+    const page = await visit({ role: 'analyst' })
+    await page.goto(`/incidents?tenant=${tenant}`)
+    await expect(page.locator('table.queue tbody tr').first()).toBeVisible()
+    await expect(page).not.toHaveURL(/tenant=/)
+  }
+})
+
+test('a server that does not answer any more does not look healthy', async ({ visit }) => {
+  const page = await visit({ role: 'analyst' })
+  await page.goto('/incidents')
+  await expect(page.locator('table.queue tbody tr').first()).toBeVisible()
+  await page.route('**/api/v1/**', (route) => route.abort())
+  await expect(page.locator('.stale').first()).toContainText('The server does not answer', {
+    timeout: 40_000,
+  })
+  await expect(page.locator('table.queue tbody tr').first()).toBeVisible()
+  await page.unroute('**/api/v1/**')
+  await page.locator('.stale').getByRole('button', { name: 'Try again' }).first().click()
+  await expect(page.locator('.stale')).toHaveCount(0)
+})
+
+test('a tile of the overview leads to as many incidents as it counts', async ({ visit }) => {
+  const page = await visit({ role: 'viewer' })
+  for (const severity of ['Critical', 'High', 'Medium', 'Low']) {
+    await page.goto('/')
+    const tile = page.locator('.tally').getByRole('link', { name: severity })
+    const count = Number(await tile.locator('strong').innerText())
+    await tile.click()
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('Incidents')
+    await expect(page.locator('table.queue tbody tr')).toHaveCount(count)
+    const chosen = page.getByLabel('Severity', { exact: true }).locator('option:checked')
+    await expect(chosen).toHaveText(severity === 'Critical' ? severity : `${severity} only`)
+  }
+})

@@ -1,10 +1,14 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { once as first } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { PASSWORD, ROLES, type House } from './house'
 import { KEY, everything } from './story'
+
+type Server = ChildProcessByStdio<null, Readable, Readable>
 
 /** Starts `plura server` on a free port with a folder of its own, makes people, and tells it a story. */
 export default async function setup() {
@@ -16,6 +20,25 @@ export default async function setup() {
   const server = spawn(binary(), ['server', '--data', data, '--listen', `127.0.0.1:${port}`], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  const end = async () => {
+    if (server.exitCode === null && server.signalCode === null) {
+      const ended = first(server, 'exit')
+      server.kill('SIGTERM')
+      await ended
+    }
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+  try {
+    process.env.PLURA_HOUSE = JSON.stringify(await furnish(server, port, data))
+  } catch (error) {
+    await end()
+    throw error
+  }
+  return end
+}
+
+/** People, two tenants and a story in them. */
+async function furnish(server: Server, port: number, data: string): Promise<House> {
   let said = ''
   server.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
   server.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
@@ -51,11 +74,7 @@ export default async function setup() {
     const isTold = (incidents.items as unknown[]).length >= 2
     return isTold && (waiting.items as unknown[]).length >= 1 ? true : undefined
   })
-  process.env.PLURA_HOUSE = JSON.stringify(house)
-  return () => {
-    server.kill('SIGTERM')
-    rmSync(folder, { recursive: true, force: true })
-  }
+  return house
 }
 
 /** The debug build, unless `PLURA_BIN` names another. */

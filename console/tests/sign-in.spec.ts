@@ -105,3 +105,31 @@ test('a link elsewhere is not followed after signing in', async ({ visit }) => {
   await page.getByRole('button', { name: 'Sign in' }).click()
   await expect(page).toHaveURL(`${house().base}/`)
 })
+
+test('a sign-out that the server did not hear is told, and not shown as one', async ({ visit }) => {
+  const page = await visit({ role: 'auditor' })
+  await page.goto('/')
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview')
+  await page.route('**/api/v1/logout', (route) => route.abort())
+  const out = async () => {
+    await page.getByRole('button', { name: /^the-auditor:/ }).click()
+    await page.getByRole('menuitem', { name: 'Sign out' }).click()
+  }
+  await out()
+  await expect(page.getByText('The server does not answer').first()).toBeVisible()
+  await expect(page).not.toHaveURL(/sign-in/)
+  await page.unroute('**/api/v1/logout')
+  await out()
+  await expect(page).toHaveURL(/\/sign-in$/)
+  await page.goto('/')
+  await expect(page).toHaveURL(/\/sign-in/)
+})
+
+test('a way back that hides another host in controls is not taken', async ({ visit }) => {
+  const page = await visit()
+  await page.goto('/sign-in?back=%2F%09%2Fevil.example%2F')
+  await page.getByLabel('Name', { exact: true }).fill('the-viewer')
+  await page.getByLabel('Password', { exact: true }).fill(PASSWORD)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await expect(page).toHaveURL(`${house().base}/`)
+})

@@ -13,6 +13,9 @@ export class Refusal extends Error {
   }
 }
 
+/** The header that says whose data is asked for; empty leaves it to the server. */
+export const TENANT = 'plura-tenant'
+
 /** Held in memory only: a reload asks `me` for it again. */
 let csrf: string | undefined
 let tenant: string | undefined
@@ -27,7 +30,9 @@ export const session = {
 const credentials: Middleware = {
   onRequest({ request }) {
     if (csrf && request.method !== 'GET') request.headers.set('plura-csrf', csrf)
-    if (tenant) request.headers.set('plura-tenant', tenant)
+    const named = request.headers.get(TENANT) ?? tenant
+    if (named) request.headers.set(TENANT, named)
+    else request.headers.delete(TENANT)
     return request
   },
   onResponse({ response }) {

@@ -8,7 +8,7 @@ import { Raw } from '~/ui/Raw'
 import { Left, Time } from '~/ui/Time'
 import { DecideDialog, type Decision } from './decide'
 import { EntityLink } from './EntityLink'
-import { useActor } from './people'
+import { isSaid, useActor } from './people'
 import { useMay, useMe } from './session'
 import { RungBadge, StateBadge } from './words'
 
@@ -114,8 +114,8 @@ export function ActionButtons({ action }: { action: Action }) {
 }
 
 /** One action: what, whom, until when, and what can be done about it. */
-export function ActionCard(props: { action: Action; isIncidentShown?: boolean; isOpen?: boolean }) {
-  const { action, isIncidentShown = true, isOpen = false } = props
+export function ActionCard(props: { action: Action; isIncidentShown?: boolean }) {
+  const { action, isIncidentShown = true } = props
   const { t } = useTranslation()
   const word = useWord()
   const actor = useActor()
@@ -149,7 +149,7 @@ export function ActionCard(props: { action: Action; isIncidentShown?: boolean; i
         </span>
       </p>
       <ApprovalLine action={action} />
-      <details className="action-more" open={isOpen}>
+      <details className="action-more">
         <summary>{t('action.history')}</summary>
         <ActionFacts action={action} />
         <ol className="history">
@@ -159,7 +159,7 @@ export function ActionCard(props: { action: Action; isIncidentShown?: boolean; i
               <span className="quiet">
                 <Raw text={actor(change.actor)} />
               </span>{' '}
-              <Raw text={reasonText(word, change.reason)} />
+              <Raw text={isSaid(change.actor) ? change.reason : reasonText(word, change.reason)} />
             </li>
           ))}
         </ol>

@@ -2,7 +2,7 @@ import { useMutation, useQuery } from '@tanstack/react-query'
 import { Suspense, lazy, useState, type ReactNode } from 'react'
 import { api, take } from '~/api/client'
 import { event as eventQuery } from '~/api/queries'
-import { useTranslation } from '~/i18n'
+import { useTranslation, useWord } from '~/i18n'
 import { Button } from '~/ui/Button'
 import { Dialog } from '~/ui/Dialog'
 import { Field } from '~/ui/Field'
@@ -22,18 +22,18 @@ import {
   type Event,
 } from './event'
 import { Outcome } from './EventTable'
-import { useMay } from './session'
+import { useMay, useTenant } from './session'
 
 const Decoder = lazy(() => import('./Decoder').then((it) => ({ default: it.Decoder })))
 
 /** One event whole: what was sent, what came back, and what was masked. All of it is text. */
 export function EventPanel({ id, onClose }: { id: string; onClose: () => void }) {
   const { t } = useTranslation()
-  const query = useQuery(eventQuery(id))
+  const query = useQuery(eventQuery(useTenant(), id))
   return (
     <Dialog title={t('event.title')} onClose={onClose} place="side">
       <Loaded query={query} rows={10}>
-        {(event) => <Whole id={id} event={event} />}
+        {(event) => <Whole key={id} id={id} event={event} />}
       </Loaded>
     </Dialog>
   )
@@ -44,6 +44,8 @@ function Whole({ id, event }: { id: string; event: Event }) {
   const [decoding, setDecoding] = useState<string>()
   const isHttp = text(event, 'http_request.http_method') !== undefined
   const raw = text(event, 'raw_data')
+  const word = useWord()
+  const rung = text(event, 'plura.enforcement.rung')
   const places = sealedPlaces(event)
   return (
     <div className="event">
@@ -77,7 +79,7 @@ function Whole({ id, event }: { id: string; event: Event }) {
         />
         <TextFact name={t('event.file')} value={text(event, 'file.path')} />
         <TextFact name={t('event.message')} value={text(event, 'message')} />
-        <TextFact name={t('event.enforced')} value={text(event, 'plura.enforcement.rung')} />
+        <TextFact name={t('event.enforced')} value={rung && word('rung', rung)} />
       </dl>
       {places.length > 0 && <Sealed id={id} places={places} />}
       {isHttp && (

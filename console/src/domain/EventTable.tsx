@@ -1,4 +1,4 @@
-import { useTranslation } from '~/i18n'
+import { useTranslation, useWord } from '~/i18n'
 import { Badge } from '~/ui/Badge'
 import { Raw } from '~/ui/Raw'
 import { Time } from '~/ui/Time'
@@ -28,10 +28,10 @@ export function EventTable({ events, onOpen }: { events: Event[]; onOpen: (id: s
             const address = text(event, 'src_endpoint.ip')
             return (
               <tr key={idOf(event)}>
-                <td>
+                <td className="events-when">
                   <Time at={timeOf(event)} />
                 </td>
-                <td>
+                <td className="events-what">
                   <button
                     type="button"
                     className="link-button event-open"
@@ -41,10 +41,12 @@ export function EventTable({ events, onOpen }: { events: Event[]; onOpen: (id: s
                     <Raw text={shown} />
                   </button>
                 </td>
-                <td>
+                <td className="events-outcome">
                   <Outcome event={event} />
                 </td>
-                <td>{address && <EntityLink entity={`address:${address}`} />}</td>
+                <td className="events-address">
+                  {address && <EntityLink entity={`address:${address}`} />}
+                </td>
               </tr>
             )
           })}
@@ -56,6 +58,7 @@ export function EventTable({ events, onOpen }: { events: Event[]; onOpen: (id: s
 
 export function Outcome({ event }: { event: Event }) {
   const { t } = useTranslation()
+  const word = useWord()
   const code = text(event, 'http_response.code')
   const result = text(event, 'plura.outcome.result')
   const reason = text(event, 'plura.outcome.reason')
@@ -67,7 +70,7 @@ export function Outcome({ event }: { event: Event }) {
       {result === 'failure' && <Badge>{t('outcome.failure')}</Badge>}
       {reason && (
         <span className="quiet">
-          <Raw text={reason} />
+          <Raw text={word('reason', reason)} />
         </span>
       )}
       {rung && rung !== 'observe' && <Badge tone="high">{t('event.enforced')}</Badge>}

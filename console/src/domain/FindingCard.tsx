@@ -8,7 +8,7 @@ import { Failed, Loading } from '~/ui/states'
 import { Time } from '~/ui/Time'
 import { EntityLink } from './EntityLink'
 import { EventTable } from './EventTable'
-import { useMay } from './session'
+import { useMay, useTenant } from './session'
 import { Tactic } from './Story'
 import { SeverityBadge } from './words'
 
@@ -171,9 +171,14 @@ function Evidence({ finding, onEvent }: { finding: Finding; onEvent: (id: string
   const isReader = useMay()('events.read')
   const [shown, setShown] = useState(EVENTS_SHOWN)
   const ids = finding.evidence.slice(0, shown)
-  const queries = useQueries({ queries: isReader ? ids.map((id) => event(id)) : [] })
+  const tenant = useTenant()
+  const queries = useQueries({ queries: isReader ? ids.map((id) => event(tenant, id)) : [] })
   if (!isReader) return <p className="panel-note">{t('finding.evidence.role')}</p>
-  const events = queries.flatMap((query) => (query.data ? [query.data] : []))
+  // In their order as far as they are there: no row moves from under the pointer.
+  const awaited = queries.findIndex((query) => query.isPending)
+  const events = queries
+    .slice(0, awaited < 0 ? undefined : awaited)
+    .flatMap((query) => (query.data ? [query.data] : []))
   const failed = queries.find((query) => query.error)
   const more = finding.evidence.length - shown
   const rest = finding.evidence_total - finding.evidence.length

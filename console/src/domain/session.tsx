@@ -18,6 +18,11 @@ export function useMe(): Me {
   return inside.useRouteContext({ select: (context) => context.me })
 }
 
+/** Whose data is on screen: what is asked for names it. */
+export function useTenant(): string {
+  return inside.useRouteContext({ select: (context) => context.me.tenant })
+}
+
 /** Whether the person may: what they may not is not offered, and the server would refuse it. */
 export function useMay(): (right: Right) => boolean {
   const { rights } = useMe()

@@ -3,7 +3,8 @@ import { Link, getRouteApi } from '@tanstack/react-router'
 import { api, take, type Schema } from '~/api/client'
 import { AUDIT_PAGE, audit, checkpoint, type Leaf } from '~/api/queries'
 import { isIncluded } from '~/domain/merkle'
-import { useActor } from '~/domain/people'
+import { isSaid, useActor } from '~/domain/people'
+import { useTenant } from '~/domain/session'
 import { useTranslation, useWord } from '~/i18n'
 import { Button } from '~/ui/Button'
 import { Dialog } from '~/ui/Dialog'
@@ -23,7 +24,7 @@ export function Audit() {
   const { t } = useTranslation()
   const { from, subject, entry } = route.useSearch()
   const navigate = route.useNavigate()
-  const query = useQuery(audit({ from, subject }))
+  const query = useQuery(audit(useTenant(), { from, subject }))
   const open = query.data?.find((one) => one.index === entry)
   const first = query.data?.[0]?.index ?? 0
   const last = query.data?.at(-1)?.index ?? 0
@@ -86,9 +87,13 @@ export function Audit() {
   )
 }
 
+/** Kinds whose reason is what somebody wrote; the ledger holds codes of all others. */
+const SAID = ['evidence-view', 'export']
+
 function useReason() {
   const word = useWord()
   return (leaf: Leaf) => {
+    if (isSaid(leaf.actor) && SAID.includes(leaf.kind)) return leaf.reason
     // A decision's and an action's reason is `rung state rule`; a rule's or a code's has words of its own.
     const parts = leaf.reason.split(' ')
     const of = (part: string) =>
@@ -154,7 +159,7 @@ function Entries({ entries, onOpen }: { entries: Entry[]; onOpen: (index: number
 function Checkpoint() {
   const { t } = useTranslation()
   const format = useFormat()
-  const query = useQuery(checkpoint)
+  const query = useQuery(checkpoint(useTenant()))
   const copy = (text: string) =>
     void navigator.clipboard.writeText(text).then(() => say(t('ui.copied')))
   return (

@@ -7,7 +7,7 @@ import { EventPanel } from '~/domain/EventPanel'
 import { EventTable } from '~/domain/EventTable'
 import { FindingLine } from '~/domain/FindingLine'
 import { IncidentLine } from '~/domain/IncidentLine'
-import { useMay } from '~/domain/session'
+import { useMay, useTenant } from '~/domain/session'
 import { RungBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
 import { Button } from '~/ui/Button'
@@ -27,7 +27,7 @@ export function OneEntity() {
   const { entity: name } = route.useParams()
   const { event } = route.useSearch()
   const navigate = route.useNavigate()
-  const query = useQuery(entity(name))
+  const query = useQuery(entity(useTenant(), name))
   const { kind, value, icon } = splitEntity(name)
   const openEvent = (id: string | undefined) =>
     void navigate({ search: (now) => ({ ...now, event: id }) })
@@ -100,7 +100,7 @@ export function OneEntity() {
           </div>
         )}
       </Loaded>
-      {event && <EventPanel id={event} onClose={() => openEvent(undefined)} />}
+      {event && <EventPanel key={event} id={event} onClose={() => openEvent(undefined)} />}
     </Page>
   )
 }
@@ -108,7 +108,7 @@ export function OneEntity() {
 function Taken({ name }: { name: string }) {
   const { t } = useTranslation()
   // The list of targets takes commas apart, which an endpoint may hold: asked for whole, told apart here.
-  const query = useQuery(actions({ target: name.includes(',') ? undefined : name }))
+  const query = useQuery(actions(useTenant(), { target: name.includes(',') ? undefined : name }))
   return (
     <Panel title={t('entity.actions')}>
       <Loaded query={query} rows={2}>
@@ -124,7 +124,7 @@ function Taken({ name }: { name: string }) {
 
 function Timeline({ name, onEvent }: { name: string; onEvent: (id: string) => void }) {
   const { t } = useTranslation()
-  const query = useInfiniteQuery(timeline(name))
+  const query = useInfiniteQuery(timeline(useTenant(), name))
   const events = query.data?.pages.flatMap((page) => page.items) ?? []
   return (
     <Panel title={t('entity.timeline')}>

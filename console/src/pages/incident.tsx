@@ -9,7 +9,7 @@ import { EventPanel } from '~/domain/EventPanel'
 import { ExportDialog } from '~/domain/ExportDialog'
 import { FindingCard } from '~/domain/FindingCard'
 import { useActor } from '~/domain/people'
-import { useMay, useMe } from '~/domain/session'
+import { useMay, useMe, useTenant } from '~/domain/session'
 import { Story } from '~/domain/Story'
 import { RungBadge, STATUSES, SeverityBadge, StatusBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
@@ -32,10 +32,10 @@ const CLASSES = ['true-positive', 'false-positive', 'benign', 'undetermined'] as
 
 export function OneIncident() {
   const { id } = route.useParams()
-  const query = useQuery(incident(id))
+  const query = useQuery(incident(useTenant(), id))
   return (
     <Loaded query={query} rows={10}>
-      {(view) => <Whole view={view} />}
+      {(view) => <Whole key={id} view={view} />}
     </Loaded>
   )
 }
@@ -132,7 +132,7 @@ function Whole({ view }: { view: View }) {
           <Affected view={view} />
         </aside>
       </div>
-      {event && <EventPanel id={event} onClose={() => openEvent(undefined)} />}
+      {event && <EventPanel key={event} id={event} onClose={() => openEvent(undefined)} />}
       {isExporting && <ExportDialog incident={incident.id} onClose={() => setExporting(false)} />}
     </Page>
   )
@@ -143,7 +143,7 @@ function Details({ view: { incident } }: { view: View }) {
   const actor = useActor()
   const me = useMe()
   const isWriter = useMay()('incidents.write')
-  const team = useQuery(people).data ?? []
+  const team = useQuery(people(useTenant())).data ?? []
   const tell = useTell()
   const queries = useQueryClient()
   const change = useMutation({
@@ -154,6 +154,8 @@ function Details({ view: { incident } }: { view: View }) {
     onSettled: () => queries.invalidateQueries(),
   })
   const kind = incident.classification
+  // It is learned from: nothing is classified by passing over a list.
+  const [chosen, setChosen] = useState<(typeof CLASSES)[number]>()
   return (
     <Panel title={t('incident.details')}>
       <dl className="side-facts">
@@ -206,18 +208,29 @@ function Details({ view: { incident } }: { view: View }) {
         <dt>{t('incident.class')}</dt>
         <dd>
           {isWriter ? (
-            <Select
-              label={t('incident.class')}
-              value={kind ?? ''}
-              onChange={(chosen) => {
-                const known = CLASSES.find((one) => one === chosen)
-                if (known) change.mutate({ classification: known })
+            <form
+              className="classify"
+              onSubmit={(event) => {
+                event.preventDefault()
+                if (!chosen || chosen === kind || change.isPending) return
+                change.mutate({ classification: chosen }, { onSuccess: () => setChosen(undefined) })
               }}
-              choices={[
-                ...(kind ? [] : [{ value: '', label: t('incident.class.none') }]),
-                ...CLASSES.map((one) => ({ value: one, label: t(`class.${one}`) })),
-              ]}
-            />
+            >
+              <Select
+                label={t('incident.class')}
+                value={chosen ?? kind ?? ''}
+                onChange={(next) => setChosen(CLASSES.find((one) => one === next))}
+                choices={[
+                  ...(kind ? [] : [{ value: '', label: t('incident.class.none') }]),
+                  ...CLASSES.map((one) => ({ value: one, label: t(`class.${one}`) })),
+                ]}
+              />{' '}
+              {chosen && chosen !== kind && (
+                <Button type="submit" busy={change.isPending}>
+                  {t('incident.class.save')}
+                </Button>
+              )}
+            </form>
           ) : kind ? (
             t(`class.${kind}`)
           ) : (
@@ -242,7 +255,8 @@ const ENTITIES_SHOWN = 8
 /** Who is in it, and what holds each of them now. */
 function Affected({ view: { incident } }: { view: View }) {
   const { t } = useTranslation()
-  const held = useQuery(restrictions).data?.restrictions ?? []
+  const holds = useQuery(restrictions(useTenant()))
+  const held = holds.data?.restrictions ?? []
   const [isAll, setAll] = useState(false)
   const shown = isAll ? incident.entities : incident.entities.slice(0, ENTITIES_SHOWN)
   return (
@@ -250,6 +264,19 @@ function Affected({ view: { incident } }: { view: View }) {
       title={t('incident.entities')}
       aside={<span className="quiet">{incident.entities.length}</span>}
     >
+      {holds.error && (
+        <p className="stale" role="status">
+          <span>
+            {holds.data ? (
+              <>
+                {t('incident.held.old')} <Time at={holds.dataUpdatedAt} />
+              </>
+            ) : (
+              t('incident.held.unknown')
+            )}
+          </span>
+        </p>
+      )}
       <ul className="affected">
         {shown.map((entity) => (
           <li key={entity}>
@@ -290,7 +317,7 @@ function Talk({ view: { incident } }: { view: View }) {
     mutationFn: () =>
       take(
         api.POST('/api/v1/incidents/{id}/comments', {
-          // Sent twice, it is there once.
+          // The same text sent twice is there once; another text is another comment.
           params: { path: { id: incident.id }, header: { 'Idempotency-Key': key } },
           body: { text },
         }),
@@ -299,7 +326,7 @@ function Talk({ view: { incident } }: { view: View }) {
       setText('')
       setKey(crypto.randomUUID())
       say(t('talk.done'))
-      return queries.invalidateQueries({ queryKey: ['incident', incident.id] })
+      return queries.invalidateQueries()
     },
   })
   return (
@@ -335,7 +362,10 @@ function Talk({ view: { incident } }: { view: View }) {
                 rows={3}
                 maxLength={4000}
                 value={text}
-                onChange={(event) => setText(event.target.value)}
+                onChange={(event) => {
+                  setText(event.target.value)
+                  setKey(crypto.randomUUID())
+                }}
                 onKeyDown={(event) => {
                   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
                     event.currentTarget.form?.requestSubmit()

@@ -1,13 +1,14 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { Link, getRouteApi, useNavigate } from '@tanstack/react-router'
+import { Link, getRouteApi } from '@tanstack/react-router'
 import { useEffect, useRef, useState } from 'react'
-import { api, take } from '~/api/client'
-import { incidents, people, type Incident, type Status } from '~/api/queries'
+import { api, take, type Schema } from '~/api/client'
+import { incidents, people, type Incident } from '~/api/queries'
 import { useActor } from '~/domain/people'
-import { useMay, useMe } from '~/domain/session'
+import { useMay, useMe, useTenant } from '~/domain/session'
 import { OPEN, SEVERITIES, STATUSES, SeverityBadge, StatusBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
 import { Button } from '~/ui/Button'
+import { INCIDENT_SORTS } from '~/router'
 import { Select } from '~/ui/Field'
 import { useKeys } from '~/ui/keys'
 import { Page } from '~/ui/Page'
@@ -18,9 +19,10 @@ import { say } from '~/ui/Toasts'
 import { useTell } from '~/ui/told'
 
 const route = getRouteApi('/in/incidents')
-const SORTS = ['updated', 'opened', 'severity'] as const
 const ANY = 'any'
 const NOBODY = 'nobody'
+/** Before a severity: nothing graver. */
+const ONLY = 'only-'
 
 export function Incidents() {
   const { t } = useTranslation()
@@ -28,12 +30,12 @@ export function Incidents() {
   const search = route.useSearch()
   const navigate = route.useNavigate()
   const me = useMe()
-  const team = useQuery(people).data ?? []
+  const team = useQuery(people(useTenant())).data ?? []
   const text = useRef<HTMLInputElement>(null)
   const change = (next: Partial<typeof search>) =>
     void navigate({ search: (now) => ({ ...now, ...next }), replace: true })
   const query = useQuery(
-    incidents({
+    incidents(useTenant(), {
       status: search.status === ANY ? undefined : (search.status ?? OPEN.join(',')),
       severity: search.severity,
       assignee: search.assignee === NOBODY ? undefined : search.assignee,
@@ -41,7 +43,13 @@ export function Incidents() {
   )
   const isFiltered = Boolean(search.status ?? search.severity ?? search.assignee ?? search.q)
   const clear = () =>
-    change({ status: undefined, severity: undefined, assignee: undefined, q: undefined })
+    change({
+      status: undefined,
+      severity: undefined,
+      isExact: undefined,
+      assignee: undefined,
+      q: undefined,
+    })
   useKeys({ '/': () => text.current?.focus() })
   return (
     <Page title={t('page.incidents')}>
@@ -58,8 +66,13 @@ export function Incidents() {
         />
         <Select
           label={t('incidents.severity')}
-          value={search.severity ?? ''}
-          onChange={(severity) => change({ severity: severity || undefined })}
+          value={search.severity ? `${search.isExact ? ONLY : ''}${search.severity}` : ''}
+          onChange={(chosen) =>
+            change({
+              severity: chosen.replace(ONLY, '') || undefined,
+              isExact: chosen.startsWith(ONLY) || undefined,
+            })
+          }
           choices={[
             { value: '', label: t('incidents.severity.any') },
             ...SEVERITIES.slice(0, 4).map((severity, at) => ({
@@ -68,6 +81,10 @@ export function Incidents() {
                 at === 0
                   ? t(`severity.${severity}`)
                   : t('incidents.severity.from', { severity: t(`severity.${severity}`) }),
+            })),
+            ...SEVERITIES.slice(1, 4).map((severity) => ({
+              value: `${ONLY}${severity}`,
+              label: t('incidents.severity.only', { severity: t(`severity.${severity}`) }),
             })),
           ]}
         />
@@ -103,8 +120,11 @@ export function Incidents() {
           <Select
             label={t('incidents.sort')}
             value={search.sort ?? 'updated'}
-            onChange={(sort) => change({ sort: SORTS.find((one) => one === sort) })}
-            choices={SORTS.map((sort) => ({ value: sort, label: t(`incidents.sort.${sort}`) }))}
+            onChange={(sort) => change({ sort: INCIDENT_SORTS.find((one) => one === sort) })}
+            choices={INCIDENT_SORTS.map((sort) => ({
+              value: sort,
+              label: t(`incidents.sort.${sort}`),
+            }))}
           />
         </span>
       </div>
@@ -127,11 +147,24 @@ export function Incidents() {
 /** What the API does not filter or sort by is done here, over what it gave. */
 function arrange(
   items: Incident[],
-  { assignee, q, sort }: { assignee?: string; q?: string; sort?: (typeof SORTS)[number] },
+  {
+    severity,
+    isExact,
+    assignee,
+    q,
+    sort,
+  }: {
+    severity?: string
+    isExact?: true
+    assignee?: string
+    q?: string
+    sort?: (typeof INCIDENT_SORTS)[number]
+  },
   title: (code: string) => string,
 ): Incident[] {
   const words = (q ?? '').toLowerCase().split(/\s+/).filter(Boolean)
   const found = items.filter((one) => {
+    if (isExact && severity && one.severity !== severity) return false
     if (assignee === NOBODY && one.assignee) return false
     const named = [title(one.title), one.title, ...(one.sites ?? []), ...one.entities]
     const all = named.join(' ').toLowerCase()
@@ -154,7 +187,6 @@ function Queue(props: {
   const { t } = useTranslation()
   const word = useWord()
   const actor = useActor()
-  const navigate = useNavigate()
   const isWriter = useMay()('incidents.write')
   const [at, setAt] = useState(-1)
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
@@ -176,7 +208,6 @@ function Queue(props: {
     j: () => move(1),
     k: () => move(-1),
     x: () => isWriter && current && toggle(current.id),
-    Enter: () => current && void navigate({ to: '/incidents/$id', params: { id: current.id } }),
   })
   const picked = items.filter((one) => chosen.has(one.id))
   if (items.length === 0) {
@@ -190,7 +221,7 @@ function Queue(props: {
   }
   return (
     <>
-      {picked.length > 0 && <Bulk picked={picked} onDone={() => setChosen(new Set())} />}
+      {picked.length > 0 && <Bulk picked={picked} onDone={(left) => setChosen(new Set(left))} />}
       <div className="scroll-x">
         <table className="table queue">
           <thead>
@@ -275,45 +306,57 @@ function Queue(props: {
   )
 }
 
-type Change = { status: Status } | { assignee: string | null }
+type Change = Schema['IncidentChange']
 
-/** The same change to several: each is asked for by itself, so each has its own line in the ledger. */
-function Bulk({ picked, onDone }: { picked: Incident[]; onDone: () => void }) {
+/**
+ * The same change to several: each is asked for by itself, so each has its own line in the ledger.
+ * `onDone` is told what is left to do.
+ */
+function Bulk({ picked, onDone }: { picked: Incident[]; onDone: (left: string[]) => void }) {
   const { t } = useTranslation()
   const tell = useTell()
-  const team = useQuery(people).data ?? []
+  const team = useQuery(people(useTenant())).data ?? []
   const queries = useQueryClient()
+  const [change, setChange] = useState<Change>({})
   const bulk = useMutation({
-    mutationFn: async (body: Change) => {
-      const refused: unknown[] = []
-      for (const { id } of picked) {
+    mutationFn: async ({ ids, body }: { ids: string[]; body: Change }) => {
+      const refused: { id: string; error: unknown }[] = []
+      for (const id of ids) {
         const params = { path: { id } }
         await take(api.PATCH('/api/v1/incidents/{id}', { params, body })).catch((error: unknown) =>
-          refused.push(error),
+          refused.push({ id, error }),
         )
       }
       return refused
     },
-    onSuccess: (refused) => {
-      const done = picked.length - refused.length
+    onSuccess: (refused, { ids }) => {
+      const done = ids.length - refused.length
       if (done > 0) say(t('incidents.set.done', { n: done }))
-      if (refused.length > 0) {
-        const why = tell(refused[0]).detail
+      if (refused[0]) {
+        const why = tell(refused[0].error).detail
         say(t('incidents.set.failed', { n: refused.length, why }), 'bad')
-      } else onDone()
+      }
+      onDone(refused.map(({ id }) => id))
     },
-    onSettled: () => queries.invalidateQueries({ queryKey: ['incidents'] }),
+    onSettled: () => queries.invalidateQueries(),
   })
+  const isEmpty = change.status === undefined && change.assignee === undefined
   return (
-    <div className="bulk">
+    <form
+      className="bulk"
+      onSubmit={(event) => {
+        event.preventDefault()
+        if (isEmpty || bulk.isPending) return
+        bulk.mutate({ ids: picked.map(({ id }) => id), body: change })
+      }}
+    >
       <strong role="status">{t('incidents.selected', { n: picked.length })}</strong>
       <Select
         label={t('incidents.set.status')}
-        value=""
-        onChange={(status) => {
-          const known = STATUSES.find((one) => one === status)
-          if (known) bulk.mutate({ status: known })
-        }}
+        value={change.status ?? ''}
+        onChange={(status) =>
+          setChange({ ...change, status: STATUSES.find((one) => one === status) })
+        }
         choices={[
           { value: '', label: t('incidents.set.status') },
           ...STATUSES.map((status) => ({ value: status, label: t(`status.${status}`) })),
@@ -321,8 +364,10 @@ function Bulk({ picked, onDone }: { picked: Incident[]; onDone: () => void }) {
       />
       <Select
         label={t('incidents.set.assignee')}
-        value=""
-        onChange={(id) => bulk.mutate({ assignee: id === NOBODY ? null : id })}
+        value={change.assignee === null ? NOBODY : (change.assignee ?? '')}
+        onChange={(id) =>
+          setChange({ ...change, assignee: id === NOBODY ? null : id || undefined })
+        }
         choices={[
           { value: '', label: t('incidents.set.assignee') },
           { value: NOBODY, label: t('incidents.assignee.none') },
@@ -331,9 +376,17 @@ function Bulk({ picked, onDone }: { picked: Incident[]; onDone: () => void }) {
             .map((person) => ({ value: person.id, label: person.display })),
         ]}
       />
-      <Button look="quiet" onClick={onDone}>
+      <Button
+        type="submit"
+        look="primary"
+        busy={bulk.isPending}
+        why={isEmpty && t('incidents.set.empty')}
+      >
+        {t('incidents.set.apply', { n: picked.length })}
+      </Button>
+      <Button look="quiet" onClick={() => onDone([])}>
         {t('incidents.unselect')}
       </Button>
-    </div>
+    </form>
   )
 }

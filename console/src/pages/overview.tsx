@@ -16,7 +16,7 @@ import {
 import { ActionCard } from '~/domain/ActionCard'
 import { splitEntity } from '~/domain/EntityLink'
 import { IncidentLine } from '~/domain/IncidentLine'
-import { useMay } from '~/domain/session'
+import { useMay, useTenant } from '~/domain/session'
 import { RungBadge, SEVERITIES, SeverityBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
 import { Badge } from '~/ui/Badge'
@@ -54,7 +54,7 @@ export function Overview() {
 
 function Waiting() {
   const { t } = useTranslation()
-  const query = useQuery(actions(WAITING))
+  const query = useQuery(actions(useTenant(), WAITING))
   return (
     <Panel
       title={t('overview.waiting')}
@@ -87,7 +87,7 @@ const deadline = (action: Action) => action.approval?.deadline ?? action.expires
 
 function OpenIncidents() {
   const { t } = useTranslation()
-  const query = useQuery(incidents(OPEN_INCIDENTS))
+  const query = useQuery(incidents(useTenant(), OPEN_INCIDENTS))
   return (
     <Panel
       title={t('overview.incidents')}
@@ -101,7 +101,10 @@ function OpenIncidents() {
                 const n = items.filter((one) => one.severity === severity).length
                 return (
                   <li key={severity} className={n === 0 ? 'tally-none' : undefined}>
-                    <Link to="/incidents" search={{ severity }}>
+                    <Link
+                      to="/incidents"
+                      search={{ severity, isExact: severity === SEVERITIES[0] ? undefined : true }}
+                    >
                       <strong>
                         {n}
                         {next ? '+' : ''}
@@ -150,7 +153,7 @@ function Automatic() {
   // From a full minute, so that the question stays the same for a while.
   const tick = useTick(true)
   const since = Math.floor((tick - DAY_MS) / 60_000) * 60_000
-  const query = useQuery(actions({ since: since.toString() }))
+  const query = useQuery(actions(useTenant(), { since: since.toString() }))
   return (
     <Panel
       title={t('overview.done')}
@@ -172,9 +175,13 @@ function Automatic() {
                 isMore={!!next}
                 view="history"
               />
-              <p className="panel-note">
-                {undone === 0 ? t('overview.done.kept') : t('overview.done.undone', { n: undone })}
-              </p>
+              {undone > 0 ? (
+                <p className="panel-note">
+                  {t('overview.done.undone', { n: `${undone}${next ? '+' : ''}` })}
+                </p>
+              ) : (
+                !next && <p className="panel-note">{t('overview.done.kept')}</p>
+              )}
             </>
           )
         }}
@@ -211,7 +218,7 @@ function RungCounts(props: { rungs: Rung[]; isMore?: boolean; view: 'force' | 'h
 function InForce() {
   const { t } = useTranslation()
   const word = useWord()
-  const query = useQuery(restrictions)
+  const query = useQuery(restrictions(useTenant()))
   return (
     <Panel
       title={t('overview.force')}
@@ -257,7 +264,7 @@ function Evidence() {
   const { t } = useTranslation()
   const format = useFormat()
   const may = useMay()
-  const query = useQuery(health)
+  const query = useQuery(health(useTenant()))
   return (
     <Panel title={t('overview.evidence')}>
       <Loaded query={query} rows={3}>
@@ -326,11 +333,11 @@ function Sources() {
   const { t } = useTranslation()
   const format = useFormat()
   const now = useTick(true)
-  const query = useQuery(sources)
+  const query = useQuery(sources(useTenant()))
   const isSilent = useMemo(() => (last: number) => now - last > SILENT_MS, [now])
   return (
     <Loaded query={query} rows={3}>
-      {(rates) =>
+      {({ rates, isCut }) =>
         rates.length === 0 ? (
           <Empty title={t('evidence.none')}>{t('evidence.none.text')}</Empty>
         ) : (
@@ -371,6 +378,7 @@ function Sources() {
                 ))}
               </tbody>
             </table>
+            {isCut && <p className="panel-note">{t('evidence.cut')}</p>}
           </div>
         )
       }

@@ -2,14 +2,15 @@ import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useId, useState } from 'react'
 import { incidents } from '~/api/queries'
-import { useMe } from '~/domain/session'
+import { useMe, useTenant } from '~/domain/session'
+import { useSignOut } from '~/domain/sign-out'
 import { LANGUAGES, isLanguage, setLanguage, useTranslation, useWord } from '~/i18n'
 import { Dialog } from '~/ui/Dialog'
 import { Icon, type IconName } from '~/ui/Icon'
 import { Raw } from '~/ui/Raw'
 import { THEMES, setTheme } from '~/ui/theme'
 import { usePages } from './pages'
-import { OPEN_INCIDENTS, signOut } from './shell'
+import { OPEN_INCIDENTS } from './shell'
 
 type Command = { id: string; text: string; about?: string; icon?: IconName; run: () => void }
 
@@ -108,7 +109,8 @@ function useCommands(onHelp: () => void): Command[] {
   const me = useMe()
   const navigate = useNavigate()
   const pages = usePages()
-  const open = useQuery(incidents(OPEN_INCIDENTS)).data?.items ?? []
+  const signOut = useSignOut()
+  const open = useQuery(incidents(useTenant(), OPEN_INCIDENTS)).data?.items ?? []
   return [
     ...pages.map((page) => ({
       id: `page${page.keys.replace(' ', '')}`,
@@ -142,6 +144,6 @@ function useCommands(onHelp: () => void): Command[] {
       run: () => void (isLanguage(language) && setLanguage(language)),
     })),
     { id: 'help', text: t('help.title'), about: '?', run: onHelp },
-    { id: 'out', text: t('person.out'), icon: 'user', run: () => void signOut(navigate) },
+    { id: 'out', text: t('person.out'), icon: 'user', run: () => signOut.mutate() },
   ]
 }

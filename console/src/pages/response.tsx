@@ -3,6 +3,7 @@ import { Link, getRouteApi } from '@tanstack/react-router'
 import { useState } from 'react'
 import { actions, type Action, type Rung } from '~/api/queries'
 import { ActionCard } from '~/domain/ActionCard'
+import { useTenant } from '~/domain/session'
 import { useTranslation } from '~/i18n'
 import { Button } from '~/ui/Button'
 import { Select } from '~/ui/Field'
@@ -27,7 +28,7 @@ export function Response() {
   const { view, rung } = route.useSearch()
   const navigate = route.useNavigate()
   const chosen = view ?? 'waiting'
-  const query = useQuery(actions({ state: STATES[chosen] }))
+  const query = useQuery(actions(useTenant(), { state: STATES[chosen] }))
   return (
     <Page title={t('page.response')}>
       <div className="tabs-row">
@@ -111,7 +112,7 @@ function Cards({ items }: { items: Action[] }) {
 }
 
 function Count({ view }: { view: keyof typeof STATES }) {
-  const list = useQuery(actions({ state: STATES[view] })).data
+  const list = useQuery(actions(useTenant(), { state: STATES[view] })).data
   if (!list) return null
   return (
     <span className="tab-count">

@@ -1,12 +1,12 @@
-import { useQuery } from '@tanstack/react-query'
+import { useQuery, useQueryClient, type Query } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { Suspense, lazy, useEffect, useState } from 'react'
-import { api, session, take } from '~/api/client'
+import { session } from '~/api/client'
 import { actions, incidents, tenants } from '~/api/queries'
-import { useMe } from '~/domain/session'
+import { useMe, useTenant } from '~/domain/session'
+import { useSignOut } from '~/domain/sign-out'
 import { OPEN } from '~/domain/words'
 import { LANGUAGES, isLanguage, setLanguage, useTranslation } from '~/i18n'
-import { queryClient } from '~/router'
 import { Icon } from '~/ui/Icon'
 import { useKeys } from '~/ui/keys'
 import { Menu } from '~/ui/Menu'
@@ -21,15 +21,19 @@ const Help = lazy(() => import('./help').then((it) => ({ default: it.Help })))
 export const WAITING = { state: 'awaiting-approval' }
 export const OPEN_INCIDENTS = { status: OPEN.join(',') }
 
-export async function signOut(navigate: ReturnType<typeof useNavigate>) {
-  // Whatever the server says, this browser forgets.
-  await take(api.POST('/api/v1/logout')).catch(() => undefined)
-  queryClient.clear()
-  session.keepCsrf(undefined)
-  await navigate({ to: '/sign-in', search: {} })
+/** With another tenant, everything begins anew: nothing of one may be seen under another's name. */
+export function Shell() {
+  const tenant = useTenant()
+  const queries = useQueryClient()
+  useEffect(() => {
+    session.keepTenant(tenant)
+    const isOther = ({ queryKey: [first] }: Query) => first !== tenant && first !== 'me'
+    queries.removeQueries({ predicate: isOther, type: 'inactive' })
+  }, [tenant, queries])
+  return <Inside key={tenant} />
 }
 
-export function Shell() {
+function Inside() {
   const { t } = useTranslation()
   const [opened, setOpened] = useState<{ what: 'palette' | 'help' | 'nav'; path: string }>()
   const navigate = useNavigate()
@@ -119,26 +123,26 @@ function isMac() {
 
 function OpenCount() {
   const { t } = useTranslation()
-  const open = useQuery(incidents(OPEN_INCIDENTS)).data
+  const open = useQuery(incidents(useTenant(), OPEN_INCIDENTS)).data
   if (!open?.items.length) return null
   const n = `${open.items.length}${open.next ? '+' : ''}`
   return (
     <span className="nav-count" title={t('nav.open', { n })}>
-      {n}
-      <span className="only-read"> {t('nav.open', { n: '' })}</span>
+      <span aria-hidden="true">{n}</span>
+      <span className="only-read"> {t('nav.open', { n })}</span>
     </span>
   )
 }
 
 function WaitingCount() {
   const { t } = useTranslation()
-  const waiting = useQuery(actions(WAITING)).data
+  const waiting = useQuery(actions(useTenant(), WAITING)).data
   if (!waiting?.items.length) return null
   const n = `${waiting.items.length}${waiting.next ? '+' : ''}`
   return (
     <span className="nav-count nav-count-now" title={t('nav.waiting', { n })}>
-      {n}
-      <span className="only-read"> {t('nav.waiting', { n: '' })}</span>
+      <span aria-hidden="true">{n}</span>
+      <span className="only-read"> {t('nav.waiting', { n })}</span>
     </span>
   )
 }
@@ -147,7 +151,7 @@ function WaitingCount() {
 function TenantSwitch() {
   const { t } = useTranslation()
   const me = useMe()
-  const known = useQuery(tenants).data
+  const known = useQuery(tenants(useTenant())).data
   const navigate = useNavigate()
   const named = (id: string) => known?.find((tenant) => tenant.id === id)?.name ?? id
   const mode = known?.find((tenant) => tenant.id === me.tenant)?.mode
@@ -180,11 +184,7 @@ function TenantSwitch() {
             </>
           ),
           isChosen: tenant === me.tenant,
-          onSelect: () => {
-            // Nothing of one tenant may be seen under another's name.
-            queryClient.clear()
-            void navigate({ to: '/', search: { tenant } })
-          },
+          onSelect: () => void navigate({ to: '/', search: { tenant } }),
         }))}
       />
       {modeLine}
@@ -197,6 +197,7 @@ function PersonMenu() {
   const me = useMe()
   const theme = useTheme()
   const navigate = useNavigate()
+  const signOut = useSignOut()
   const role = me.tenants.find((one) => one.tenant === me.tenant)?.role
   return (
     <Menu
@@ -226,7 +227,7 @@ function PersonMenu() {
           label: t('password.change'),
           onSelect: () => void navigate({ to: '/password', search: {} }),
         },
-        { label: t('person.out'), onSelect: () => void signOut(navigate) },
+        { label: t('person.out'), onSelect: () => signOut.mutate() },
       ]}
     />
   )

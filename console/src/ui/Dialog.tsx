@@ -8,13 +8,14 @@ type Props = {
   children: ReactNode
   /** `side` comes in from the edge, for reading; `middle` asks for something. */
   place?: 'middle' | 'side'
-  wide?: boolean
 }
 
 /** The browser's own dialog: it keeps the focus, closes with Escape, and gives the focus back. */
-export function Dialog({ title, onClose, children, place = 'middle', wide = false }: Props) {
+export function Dialog({ title, onClose, children, place = 'middle' }: Props) {
   const { t } = useTranslation()
   const dialog = useRef<HTMLDialogElement>(null)
+  // Who selects text and lets go outside has not asked to close.
+  const isDownOutside = useRef(false)
   const name = useId()
   useEffect(() => {
     const opened = dialog.current
@@ -30,13 +31,19 @@ export function Dialog({ title, onClose, children, place = 'middle', wide = fals
   return (
     <dialog
       ref={dialog}
-      className={`dialog dialog-${place} ${wide ? 'dialog-wide' : ''}`}
+      className={`dialog dialog-${place}`}
       aria-labelledby={name}
       onCancel={(event) => {
         event.preventDefault()
         onClose()
       }}
-      onClick={(event) => event.target === dialog.current && onClose()}
+      onPointerDown={(event) => {
+        isDownOutside.current = event.target === dialog.current
+      }}
+      onClick={(event) => {
+        if (event.target === dialog.current && isDownOutside.current) onClose()
+        isDownOutside.current = false
+      }}
     >
       <div className="dialog-body">
         <header className="dialog-head">

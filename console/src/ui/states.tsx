@@ -2,6 +2,7 @@ import type { ReactNode } from 'react'
 import { useTranslation } from '~/i18n'
 import { Refusal } from '~/api/client'
 import { Button } from './Button'
+import { Time } from './Time'
 import { useTold } from './told'
 
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {
@@ -58,6 +59,7 @@ type Query<T> = {
   data: T | undefined
   error: unknown
   isPending: boolean
+  dataUpdatedAt: number
   refetch: () => unknown
 }
 
@@ -68,7 +70,29 @@ export function Loaded<T>(props: {
   children: (data: T) => ReactNode
 }) {
   const { query, rows, children } = props
-  if (query.data !== undefined) return children(query.data)
-  if (query.error) return <Failed error={query.error} onRetry={() => void query.refetch()} />
-  return <Loading rows={rows} />
+  if (query.error && (query.data === undefined || isFinal(query.error))) {
+    return <Failed error={query.error} onRetry={() => void query.refetch()} />
+  }
+  if (query.data === undefined) return <Loading rows={rows} />
+  return (
+    <>
+      {query.error != null && <Stale query={query} />}
+      {children(query.data)}
+    </>
+  )
+}
+
+/** What is below is old: the server was asked again and did not answer. */
+export function Stale({ query }: { query: Omit<Query<unknown>, 'data'> }) {
+  const { t } = useTranslation()
+  const told = useTold(query.error)
+  return (
+    <p className="stale" role="status">
+      <strong>{told.detail}</strong>
+      <span>
+        {t('ui.stale')} <Time at={query.dataUpdatedAt} />
+      </span>
+      <Button onClick={() => void query.refetch()}>{t('ui.retry')}</Button>
+    </p>
+  )
 }
