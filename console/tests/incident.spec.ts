@@ -207,11 +207,15 @@ test('an entity with its timeline, and the ledger with its proof', async ({ visi
   await expect(page.locator('article.action').first()).toBeVisible()
 
   await page.goto('/audit')
-  await page
-    .getByRole('button', { name: /^Entry/ })
-    .first()
-    .click()
   const dialog = page.getByRole('dialog')
+  // The newest entry moves down while others are written: a click may meet nothing.
+  await expect(async () => {
+    await page
+      .getByRole('button', { name: /^Entry/ })
+      .first()
+      .click({ timeout: 2_000 })
+    await expect(dialog).toBeVisible({ timeout: 2_000 })
+  }).toPass({ timeout: 30_000 })
   await dialog.getByRole('button', { name: 'Check that it is in the ledger' }).click()
   await expect(dialog).toContainText('It is: its path of')
   await dialog.getByRole('link', { name: 'Everything about this record' }).click()
