@@ -3,7 +3,7 @@
 //! The [`Ledger`] is an append-only Merkle tree (RFC 6962) kept on disk as C2SP tlog-tiles with
 //! signed checkpoints. [`verify_folder`] and [`verify_package`] check what others wrote and share
 //! no code with the writer beyond the formats. `docs/evidence.md` has the formats and what they
-//! can and cannot prove.
+//! can and cannot prove. Signed folders ([`sign_folder`]) are beside all that: packs of rules, as their maker gave them.
 
 mod canonical;
 mod checkpoint;

@@ -158,7 +158,9 @@ fn bytes_of(path: &Path, room: u64) -> Result<Vec<u8>> {
     let file = fs::File::open(path).map_err(Error::io(path))?;
     file.take(room + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if bytes.len() as u64 > room {
-        let why = format!("its files have more than {BYTES_MAX} bytes");
+        let why = format!(
+            "more bytes than are read: {BYTES_MAX} of a folder, {SUMS_BYTES_MAX} of `{SUMS}` or its note"
+        );
         return Err(Error::Folder { folder: path.to_owned(), why });
     }
     Ok(bytes)

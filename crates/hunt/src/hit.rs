@@ -52,7 +52,7 @@ pub struct Correlated {
     pub began: Option<Timestamp>,
     /// What was counted or added up.
     pub figure: f64,
-    /// How many events there were, and the first of them, as `file#record`.
+    /// How many events there were, and the first of them: `file#record`, or the id of one in OCSF.
     pub count: usize,
     pub events: Vec<String>,
 }

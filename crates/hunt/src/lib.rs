@@ -17,13 +17,13 @@ mod summary;
 mod timeline;
 mod trial;
 
-pub use details::{Details, details, details_of_ocsf, time_of};
+pub use details::{Details, details, time_of};
 pub use difference::{Change, Changed, Difference, Named, difference};
 pub use exam::{regression_cases, sit};
 pub use hit::{Correlated, Hit, RuleInfo, Value as MatchedValue};
 pub use hunting::{Counts, Hunt, Span};
 pub use input::{Found, Input, find};
-pub use kind::{Kind, is_ocsf, kind_of};
+pub use kind::{Kind, kind_of};
 pub use read::{Item, Told, read};
 pub use rules::{Choice, RuleFiles, load, options, read_rules};
 pub use summary::{HostSummary, RuleSummary, Summary, TacticSummary};

@@ -60,7 +60,7 @@ enum Command {
     /// Check, try and compare trust policies: how an access is scored, and why
     #[command(subcommand)]
     Trust(commands::trust::TrustCommand),
-    /// Hunt in files of events (EVTX, JSON) with Sigma rules, offline
+    /// Hunt with Sigma rules: in files of events (EVTX, JSON) offline, or in what a server has stored
     Hunt(Box<commands::hunt::HuntArgs>),
     /// Check, try and explain rules: of the web application firewall, and Sigma's
     #[command(subcommand)]

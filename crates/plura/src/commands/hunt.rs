@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 /// Records between two looks at the clock for the progress bar.
 const RECORDS_BETWEEN_LOOKS: u64 = 1024;
 
-/// Hunt in files of events with Sigma rules: event logs (EVTX), JSON, packed or not. Or in what the server has stored
 #[derive(Args)]
 pub struct HuntArgs {
     /// Files, or folders of them at any depth; `-` reads standard input
