@@ -39,6 +39,7 @@ lint: setup ## Format, clippy with warnings as errors, licences, the console's t
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@scripts/licences.sh
+	@scripts/locks.sh
 
 bless: setup ## Rewrite what the tests expect; the diff is what is reviewed
 	BLESS=1 cargo test --locked --workspace
