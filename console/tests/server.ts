@@ -19,6 +19,8 @@ export default async function setup() {
   const port = await freePort()
   const server = spawn(binary(), ['server', '--data', data, '--listen', `127.0.0.1:${port}`], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    // This folder's console, whichever clone the server was built in.
+    env: { ...process.env, PLURA_CONSOLE: join(import.meta.dirname, '../dist/www') },
   })
   const end = async () => {
     if (server.exitCode === null && server.signalCode === null) {

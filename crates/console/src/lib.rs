@@ -1,6 +1,7 @@
 //! The web console's files, as a browser gets them. The console itself is in `console/`.
 //!
-//! A release build carries the files in it; a debug build reads `console/dist/www` when asked.
+//! A release build carries the files in it; a debug build reads `console/dist/www` when asked,
+//! or the folder that `PLURA_CONSOLE` names.
 //! Without a built console there is one page that says so.
 
 use std::borrow::Cow;
@@ -118,7 +119,8 @@ fn read(name: &str) -> Option<Cow<'static, [u8]>> {
 #[cfg(debug_assertions)]
 fn read(name: &str) -> Option<Cow<'static, [u8]>> {
     const BUILT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../console/dist/www");
-    std::fs::read(std::path::Path::new(BUILT).join(name)).ok().map(Cow::Owned)
+    let folder = std::env::var_os("PLURA_CONSOLE").unwrap_or_else(|| BUILT.into());
+    std::fs::read(std::path::Path::new(&folder).join(name)).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]
