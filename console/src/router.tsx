@@ -178,6 +178,35 @@ const response = createRoute({
   component: lazyRouteComponent(() => import('./pages/response'), 'Response'),
 })
 
+export const RULE_SORTS = ['hits', 'last', 'level', 'title', 'changed'] as const
+
+const rules = createRoute({
+  getParentRoute: () => inside,
+  path: '/rules',
+  validateSearch: read((search) => ({
+    view: oneOf(search.view, 'coverage', 'noise', 'exceptions', 'packs', 'new'),
+    q: text(search.q),
+    level: text(search.level),
+    status: text(search.status),
+    origin: text(search.origin),
+    tag: text(search.tag),
+    state: oneOf(search.state, 'on', 'off', 'broken', 'never', 'noisy'),
+    sort: oneOf(search.sort, ...RULE_SORTS),
+    ended: oneOf(search.ended, true),
+  })),
+  component: lazyRouteComponent(() => import('./pages/rules'), 'Rules'),
+})
+
+const rule = createRoute({
+  getParentRoute: () => inside,
+  path: '/rules/$id',
+  validateSearch: read((search) => ({
+    view: oneOf(search.view, 'replay', 'text', 'exceptions'),
+    event: text(search.event),
+  })),
+  component: lazyRouteComponent(() => import('./pages/rule'), 'OneRule'),
+})
+
 const audit = createRoute({
   getParentRoute: () => inside,
   path: '/audit',
@@ -193,7 +222,7 @@ export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
     password,
-    inside.addChildren([overview, incidents, incident, entity, response, audit]),
+    inside.addChildren([overview, incidents, incident, entity, response, rules, rule, audit]),
   ]),
   defaultPreload: 'intent',
   scrollRestoration: true,

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { PASSWORD, ROLES, type House } from './house'
-import { KEY, everything } from './story'
+import { KEY, PACK, RULES, everything } from './story'
 
 type Server = ChildProcessByStdio<null, Readable, Readable>
 
@@ -17,7 +17,10 @@ export default async function setup() {
   const folder = mkdtempSync(join(tmpdir(), 'plura-console-'))
   const data = join(folder, 'data')
   const port = await freePort()
-  const server = spawn(binary(), ['server', '--data', data, '--listen', `127.0.0.1:${port}`], {
+  const config = join(folder, 'server.yaml')
+  writeFileSync(config, JSON.stringify({ sigma: { rules: packs(folder) } }))
+  const flags = ['--config', config, '--data', data, '--listen', `127.0.0.1:${port}`]
+  const server = spawn(binary(), ['server', ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
     // This folder's console, whichever clone the server was built in.
     env: { ...process.env, PLURA_CONSOLE: join(import.meta.dirname, '../dist/www') },
@@ -67,6 +70,7 @@ async function furnish(server: Server, port: number, data: string): Promise<Hous
   }
   mkdirSync(join(data, 'keys'), { recursive: true })
   writeFileSync(join(data, 'keys/tenant-default.key'), KEY.toString('hex'), { mode: 0o600 })
+  for (const rule of RULES) await owner('POST', '/api/v1/sigma/rules', rule)
   const lines = everything(Date.now()).map((event) => JSON.stringify(event))
   const taken = await owner('POST', '/api/v1/intake/events', undefined, `${lines.join('\n')}\n`)
   if (taken.rejected !== 0) throw new Error(`events were refused: ${JSON.stringify(taken)}`)
@@ -77,6 +81,14 @@ async function furnish(server: Server, port: number, data: string): Promise<Hous
     return isTold && (waiting.items as unknown[]).length >= 1 ? true : undefined
   })
   return house
+}
+
+/** Folders of rules: one of this repository's, and one with a file nobody can read. */
+function packs(folder: string): string[] {
+  const own = join(folder, 'house-pack')
+  mkdirSync(own)
+  for (const [name, text] of Object.entries(PACK)) writeFileSync(join(own, name), text)
+  return [join(import.meta.dirname, '../../packs/ransomware-early'), own]
 }
 
 /** The debug build, unless `PLURA_BIN` names another. */

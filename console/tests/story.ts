@@ -18,6 +18,67 @@ export const GZIPPED = 'H4sIAAAAAAAAA8tIzcnJV0hJTc5PSS0CAFJohHMNAAAA'
 /** The tenant's key, as an administrator would put it beside the server. */
 export const KEY = randomBytes(32)
 
+/** Rules of the house: one that the story fires, and one that would be loud, switched off. */
+export const RULE_ID = '5a6f3b1e-7c1d-4c5e-9a55-1f1d9c0a7001'
+export const LOUD_ID = '5a6f3b1e-7c1d-4c5e-9a55-1f1d9c0a7002'
+export const RULES = [
+  {
+    reason: 'console tests',
+    text: `title: Log-in from a documentation network
+id: ${RULE_ID}
+status: test
+description: |
+  Somebody logs in from 203.0.113.0/24.
+  Nobody should.
+author: Ada <img src=x onerror=window.__hit=1>
+license: DRL-1.1
+references:
+  - https://plura.example/advisory?id=1&lang=en
+  - javascript:window.__hit=1
+tags: [attack.credential-access, attack.t1110.004]
+logsource: {category: webserver}
+detection:
+  selection:
+    cs-uri-stem: /login
+    c-ip|cidr: 203.0.113.0/24
+  condition: selection
+falsepositives: ['Writers of documentation', "Tests"]
+level: medium
+`,
+  },
+  {
+    reason: 'to be tried first',
+    enabled: false,
+    text: `title: Any request
+id: ${LOUD_ID}
+status: experimental
+tags: [attack.reconnaissance, attack.t1595]
+logsource: {category: webserver}
+detection:
+  selection:
+    cs-method: ['GET', 'POST']
+  condition: selection
+level: low
+`,
+  },
+]
+
+/** A folder of rules as somebody else made it. */
+export const PACK = {
+  'hostile.yml': `title: '"><img src=x onerror=window.__hit=1>'
+id: 5a6f3b1e-7c1d-4c5e-9a55-1f1d9c0a7003
+status: stable
+description: "<script>window.__hit=1</script>"
+tags: [attack.execution, attack.t1059, attack.t1059.004]
+logsource: {product: windows, category: process_creation}
+detection: {s: {Image: never}, condition: s}
+level: high
+`,
+  'broken.yml': `title: Reads as nothing
+detection: {
+`,
+}
+
 type Event = Record<string, unknown>
 
 let sequence = 0

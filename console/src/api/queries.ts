@@ -141,6 +141,106 @@ export const event = (tenant: string, id: string) =>
     staleTime: Infinity,
   })
 
+export type Rule = Schema['RuleView']
+export type Replay = Schema['Replay']
+export type RuleException = Schema['ExceptionView']
+export type Choice = Schema['Choice']
+export type Diagnostic = Schema['Diagnostic']
+
+/** How far back rules' hits are counted on screen. */
+export const HITS_DAYS = 30
+
+/** Rules of packs and of the site, all of them: the server has no filter for most of what one looks for. */
+export const rules = (tenant: string) =>
+  queryOptions({
+    queryKey: [tenant, 'rules'],
+    staleTime: SLOW_MS,
+    queryFn: async ({ signal }) => {
+      const items: Rule[] = []
+      let after: string | undefined
+      for (;;) {
+        const query = { after, limit: LIST_MAX }
+        const page = await take(
+          api.GET('/api/v1/sigma/rules', { headers: as(tenant), params: { query }, signal }),
+        )
+        items.push(...page.items)
+        after = page.next ?? undefined
+        if (after === undefined) return { items, faults: page.faults }
+      }
+    },
+  })
+
+export const rule = (tenant: string, id: string) =>
+  queryOptions({
+    queryKey: [tenant, 'rule', id],
+    queryFn: () =>
+      take(api.GET('/api/v1/sigma/rules/{id}', { headers: as(tenant), params: { path: { id } } })),
+  })
+
+export type Loud = Omit<Schema['Loud'], 'by_day'> & { by_day: Record<string, number> }
+
+export const noise = (tenant: string) =>
+  queryOptions({
+    queryKey: [tenant, 'noise'],
+    refetchInterval: SLOW_MS,
+    queryFn: async () => {
+      const params = { query: { days: HITS_DAYS } }
+      const told = await take(api.GET('/api/v1/sigma/noise', { headers: as(tenant), params }))
+      return { ...told, rules: told.rules as unknown as Loud[] }
+    },
+  })
+
+export const coverage = (tenant: string) =>
+  queryOptions({
+    queryKey: [tenant, 'coverage'],
+    queryFn: () =>
+      take(
+        api.GET('/api/v1/sigma/coverage', {
+          headers: as(tenant),
+          params: { query: { days: HITS_DAYS } },
+        }),
+      ),
+  })
+
+export const packs = (tenant: string) =>
+  queryOptions({
+    queryKey: [tenant, 'packs'],
+    queryFn: () => take(api.GET('/api/v1/sigma/packs', { headers: as(tenant) })),
+  })
+
+export const selection = (tenant: string) =>
+  queryOptions({
+    queryKey: [tenant, 'selection'],
+    queryFn: () => take(api.GET('/api/v1/sigma/selection', { headers: as(tenant) })),
+  })
+
+export const exceptions = (tenant: string, ended: boolean) =>
+  queryOptions({
+    queryKey: [tenant, 'exceptions', ended],
+    refetchInterval: SLOW_MS,
+    queryFn: () =>
+      take(
+        api.GET('/api/v1/sigma/exceptions', {
+          headers: as(tenant),
+          params: { query: { ended, limit: LIST_MAX } },
+        }),
+      ),
+    placeholderData: (before) => before,
+  })
+
+export const findings = (tenant: string, query: Asked<'/api/v1/findings'>) =>
+  queryOptions({
+    queryKey: [tenant, 'findings', query],
+    queryFn: () =>
+      take(
+        api.GET('/api/v1/findings', {
+          headers: as(tenant),
+          params: { query: { limit: 50, ...query } },
+        }),
+      ),
+    refetchInterval: LIVE_MS,
+  })
+
 export const AUDIT_PAGE = 100
 
 export const audit = (tenant: string, query: { from?: number; subject?: string }) =>

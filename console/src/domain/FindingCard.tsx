@@ -1,13 +1,16 @@
 import { useQueries } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import { event, type Finding } from '~/api/queries'
 import { useTranslation, useWord } from '~/i18n'
+import { Button } from '~/ui/Button'
 import { useFormat } from '~/ui/format'
 import { Raw } from '~/ui/Raw'
 import { Failed, Loading } from '~/ui/states'
 import { Time } from '~/ui/Time'
 import { EntityLink } from './EntityLink'
 import { EventTable } from './EventTable'
+import { ExceptDialog } from './ExceptDialog'
 import { useMay, useTenant } from './session'
 import { Tactic } from './Story'
 import { SeverityBadge } from './words'
@@ -91,10 +94,36 @@ export function FindingCard(props: { finding: Finding; onEvent: (id: string) => 
             </dl>
           </>
         )}
+        {analytic && <RuleLine finding={finding} title={analytic.title} />}
         <h3>{t('finding.evidence', { n: finding.evidence_total })}</h3>
       </div>
       <Evidence finding={finding} onEvent={onEvent} />
     </section>
+  )
+}
+
+/** To the written rule that spoke, and to keep it quiet where it is wrong. */
+function RuleLine({ finding, title }: { finding: Finding; title: string }) {
+  const { t } = useTranslation()
+  const may = useMay()
+  const [isExcepting, setExcepting] = useState(false)
+  if (!may('rules.read')) return null
+  return (
+    <p className="rule-line">
+      <Link to="/rules/$id" params={{ id: finding.rule }}>
+        {t('finding.rule')}
+      </Link>
+      {may('rules.except') && (
+        <Button onClick={() => setExcepting(true)}>{t('except.make')}</Button>
+      )}
+      {isExcepting && (
+        <ExceptDialog
+          of={{ rule: finding.rule, title }}
+          finding={finding}
+          onClose={() => setExcepting(false)}
+        />
+      )}
+    </p>
   )
 }
 

@@ -11,6 +11,9 @@ export type Right =
   | 'evidence.reveal'
   | 'evidence.export'
   | 'actions.decide'
+  | 'rules.read'
+  | 'rules.write'
+  | 'rules.except'
   | 'audit.read'
   | 'health.read'
 

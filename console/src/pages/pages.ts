@@ -3,7 +3,7 @@ import { useTranslation } from '~/i18n'
 import type { IconName } from '~/ui/Icon'
 
 type Page = {
-  to: '/' | '/incidents' | '/response' | '/audit'
+  to: '/' | '/incidents' | '/response' | '/rules' | '/audit'
   title: string
   icon: IconName
   keys: string
@@ -17,6 +17,13 @@ export function usePages(): Page[] {
     { to: '/', title: t('page.overview'), icon: 'overview', keys: 'g o', isThere: true },
     { to: '/incidents', title: t('page.incidents'), icon: 'incidents', keys: 'g i', isThere: true },
     { to: '/response', title: t('page.response'), icon: 'response', keys: 'g r', isThere: true },
+    {
+      to: '/rules',
+      title: t('page.rules'),
+      icon: 'rules',
+      keys: 'g u',
+      isThere: may('rules.read'),
+    },
     {
       to: '/audit',
       title: t('page.audit'),

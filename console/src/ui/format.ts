@@ -15,6 +15,7 @@ export function useFormat() {
       new Intl.DateTimeFormat(tag, { hourCycle: 'h23', ...options })
     const clock = at({ hour: '2-digit', minute: '2-digit', second: '2-digit' })
     const day = at({ month: 'short', day: 'numeric' })
+    const utcDay = at({ month: 'short', day: 'numeric', timeZone: 'UTC' })
     const whole = at({ dateStyle: 'medium', timeStyle: 'medium' })
     const number = new Intl.NumberFormat(tag, { maximumFractionDigits: 2 })
     const compact = new Intl.NumberFormat(tag, { notation: 'compact', maximumFractionDigits: 1 })
@@ -32,6 +33,8 @@ export function useFormat() {
           ? clock.format(ms)
           : `${day.format(ms)} ${clock.format(ms)}`,
       clock: (ms: number) => clock.format(ms),
+      /** A whole day, `2026-01-31`, which belongs to no zone. */
+      day: (day: string) => utcDay.format(Date.parse(day)),
       whole: (ms: number) => whole.format(ms),
       ago: (ms: number) => {
         const past = ms - Date.now()
