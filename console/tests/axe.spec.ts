@@ -1,6 +1,7 @@
 import AxeBuilder from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
 import { LANGUAGES, expect, test } from './house'
+import { RULE_ID } from './story'
 
 const PAGES = [
   '/',
@@ -11,6 +12,15 @@ const PAGES = [
   '/response?view=force',
   '/audit',
   '/entities/address%3A203.0.113.66',
+  '/rules',
+  '/rules?view=coverage',
+  '/rules?view=noise',
+  '/rules?view=exceptions',
+  '/rules?view=packs',
+  '/rules?view=new',
+  `/rules/${RULE_ID}`,
+  `/rules/${RULE_ID}?view=replay`,
+  `/rules/${RULE_ID}?view=text`,
 ]
 
 /** Opens a page by its short name; `/incident` is the first there is. */

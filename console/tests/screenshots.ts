@@ -1,4 +1,5 @@
 import { LANGUAGES, expect, test } from './house'
+import { RULE_ID } from './story'
 
 const PAGES: [string, string][] = [
   ['overview', '/'],
@@ -10,6 +11,14 @@ const PAGES: [string, string][] = [
   ['force', '/response?view=force'],
   ['entity', '/entities/address%3A203.0.113.66'],
   ['audit', '/audit'],
+  ['rules', '/rules'],
+  ['coverage', '/rules?view=coverage'],
+  ['noise', '/rules?view=noise'],
+  ['exceptions', '/rules?view=exceptions'],
+  ['packs', '/rules?view=packs'],
+  ['rule-new', '/rules?view=new'],
+  ['rule', `/rules/${RULE_ID}`],
+  ['rule-replay', `/rules/${RULE_ID}?view=replay`],
 ]
 
 for (const language of LANGUAGES) {

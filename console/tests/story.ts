@@ -74,9 +74,10 @@ logsource: {product: windows, category: process_creation}
 detection: {s: {Image: never}, condition: s}
 level: high
 `,
-  'broken.yml': `title: Reads as nothing
-detection: {
+  'broken.yml': `title: Cannot run
+detection: {s: {Image|nothing: 1}, condition: s}
 `,
+  'unreadable.yml': Buffer.from([0x74, 0xff, 0xfe]),
 }
 
 type Event = Record<string, unknown>

@@ -54,7 +54,8 @@ function scope(finding: Finding | undefined, event: Event | undefined): Line[] {
   const lines = new Map<string, Line>()
   const add = (field: string, value: string | undefined, isUsed: boolean, how: How = 'is') => {
     if (!value || value === HIDDEN || value.length > VALUE_MAX) return
-    lines.set(`${field} ${how} ${value}`, { field, how, value, isUsed })
+    const key = `${field} ${how} ${value}`
+    if (!lines.has(key)) lines.set(key, { field, how, value, isUsed })
   }
   if (text(event, 'http_request.http_method')) {
     add('cs-host', text(event, 'http_request.url.hostname'), true)
