@@ -40,6 +40,7 @@ logsource: {category: webserver}
 detection:
   selection:
     cs-uri-stem: /login
+    sc-status: 200
     c-ip|cidr: 203.0.113.0/24
   condition: selection
 falsepositives: ['Writers of documentation', "Tests"]

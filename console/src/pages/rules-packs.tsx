@@ -168,86 +168,88 @@ function Selection({ choice, rules }: { choice: Choice; rules: Rule[] | undefine
   )
   const off = !isWriter && t('problem.forbidden')
   return (
-    <form
-      className="selection"
-      onSubmit={(event) => {
-        event.preventDefault()
-        if (isWriter && !isSame) setSaving(true)
-      }}
-    >
-      <p className="quiet">{t('selection.text')}</p>
-      <div className="selection-fields">
-        <Select
-          label={t('selection.level')}
-          isLabelShown
-          value={level}
-          onChange={setLevel}
-          why={off}
-          choices={[
-            { value: '', label: t('selection.level.any') },
-            ...LEVELS.map((one, at) => ({
-              value: one,
-              label:
-                at === 0
-                  ? t(`severity.${one}`)
-                  : t('incidents.severity.from', { severity: t(`severity.${one}`) }),
-            })),
-          ]}
-        />
-        <fieldset className="selection-status" aria-describedby={`${id}-status`}>
-          <legend>{t('rules.status')}</legend>
-          {RULE_STATUSES.map((one) => (
-            <label key={one}>
+    <>
+      <form
+        className="selection"
+        onSubmit={(event) => {
+          event.preventDefault()
+          if (isWriter && !isSame) setSaving(true)
+        }}
+      >
+        <p className="quiet">{t('selection.text')}</p>
+        <div className="selection-fields">
+          <Select
+            label={t('selection.level')}
+            isLabelShown
+            value={level}
+            onChange={setLevel}
+            why={off}
+            choices={[
+              { value: '', label: t('selection.level.any') },
+              ...LEVELS.map((one, at) => ({
+                value: one,
+                label:
+                  at === 0
+                    ? t(`severity.${one}`)
+                    : t('incidents.severity.from', { severity: t(`severity.${one}`) }),
+              })),
+            ]}
+          />
+          <fieldset className="selection-status" aria-describedby={`${id}-status`}>
+            <legend>{t('rules.status')}</legend>
+            {RULE_STATUSES.map((one) => (
+              <label key={one}>
+                <input
+                  type="checkbox"
+                  checked={status.includes(one)}
+                  disabled={!isWriter}
+                  onChange={() =>
+                    setStatus(
+                      status.includes(one)
+                        ? status.filter((known) => known !== one)
+                        : [...status, one],
+                    )
+                  }
+                />{' '}
+                {t(`rules.status.${one}`)}
+              </label>
+            ))}
+            <p className="field-hint" id={`${id}-status`}>
+              {t('selection.status.hint')}
+            </p>
+          </fieldset>
+          <Field label={t('selection.tags')} hint={t('selection.tags.hint')}>
+            {(ids) => (
               <input
-                type="checkbox"
-                checked={status.includes(one)}
-                disabled={!isWriter}
-                onChange={() =>
-                  setStatus(
-                    status.includes(one)
-                      ? status.filter((known) => known !== one)
-                      : [...status, one],
-                  )
-                }
-              />{' '}
-              {t(`rules.status.${one}`)}
-            </label>
-          ))}
-          <p className="field-hint" id={`${id}-status`}>
-            {t('selection.status.hint')}
-          </p>
-        </fieldset>
-        <Field label={t('selection.tags')} hint={t('selection.tags.hint')}>
-          {(ids) => (
-            <input
-              {...ids}
-              className="raw"
-              spellCheck={false}
-              readOnly={!isWriter}
-              value={tags}
-              onChange={(event) => setTags(event.target.value)}
-            />
-          )}
-        </Field>
-        <Field label={t('selection.without')}>
-          {(ids) => (
-            <input
-              {...ids}
-              className="raw"
-              spellCheck={false}
-              readOnly={!isWriter}
-              value={without}
-              onChange={(event) => setWithout(event.target.value)}
-            />
-          )}
-        </Field>
-      </div>
-      {preview}
-      {isWriter && (
-        <Button type="submit" look="primary" why={isSame && t('selection.same')}>
-          {t('selection.save')}
-        </Button>
-      )}
+                {...ids}
+                className="raw"
+                spellCheck={false}
+                readOnly={!isWriter}
+                value={tags}
+                onChange={(event) => setTags(event.target.value)}
+              />
+            )}
+          </Field>
+          <Field label={t('selection.without')}>
+            {(ids) => (
+              <input
+                {...ids}
+                className="raw"
+                spellCheck={false}
+                readOnly={!isWriter}
+                value={without}
+                onChange={(event) => setWithout(event.target.value)}
+              />
+            )}
+          </Field>
+        </div>
+        {preview}
+        {isWriter && (
+          <Button type="submit" look="primary" why={isSame && t('selection.same')}>
+            {t('selection.save')}
+          </Button>
+        )}
+      </form>
       {isSaving && (
         <ReasonDialog
           title={t('selection.title')}
@@ -261,6 +263,6 @@ function Selection({ choice, rules }: { choice: Choice; rules: Rule[] | undefine
           {preview}
         </ReasonDialog>
       )}
-    </form>
+    </>
   )
 }
