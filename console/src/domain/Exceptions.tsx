@@ -59,10 +59,13 @@ export function Exceptions(props: { items: RuleException[]; title?: (rule: strin
                     <Time at={one.created} />
                   </span>
                 </td>
-                <td>
+                <td className="exceptions-until">
                   {one.ended == null ? (
                     <>
                       <Left at={one.expires_at} />
+                      <span className="quiet">
+                        <Time at={one.expires_at} />
+                      </span>
                     </>
                   ) : (
                     <span className="quiet">

@@ -164,7 +164,7 @@ function Result(props: { rule: Rule; told: Counted; onEvent: (id: string) => voi
           <div>
             <dt>{t('replay.span')}</dt>
             <dd className="replay-span">
-              <Time at={told.from} /> – <Time at={told.to} />
+              <Time at={told.from} form="whole" /> – <Time at={told.to} form="whole" />
             </dd>
           </div>
         </dl>

@@ -1,8 +1,8 @@
-import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useState, type ReactNode } from 'react'
 import { api, take } from '~/api/client'
-import type { Diagnostic, Rule } from '~/api/queries'
+import { tenants, type Diagnostic, type Rule } from '~/api/queries'
 import { useTranslation } from '~/i18n'
 import { Badge } from '~/ui/Badge'
 import { Button } from '~/ui/Button'
@@ -12,6 +12,7 @@ import { useFormat } from '~/ui/format'
 import { Raw } from '~/ui/Raw'
 import { Failed } from '~/ui/states'
 import { say } from '~/ui/Toasts'
+import { useTenant } from './session'
 import { LEVELS, RULE_STATUSES, SITE, techniquesOf } from './sigma'
 import { SeverityBadge } from './words'
 
@@ -46,7 +47,6 @@ export function Origin({ origin }: { origin: string }) {
 
 /** Techniques of a rule; each leads to the rules that have it. */
 export function Techniques({ tags, most = 3 }: { tags: string[]; most?: number }) {
-  const { t } = useTranslation()
   const all = techniquesOf(tags)
   return (
     <span className="techniques">
@@ -55,9 +55,7 @@ export function Techniques({ tags, most = 3 }: { tags: string[]; most?: number }
           <code>{one}</code>
         </Link>
       ))}
-      {all.length > most && (
-        <span className="quiet">{t('incidents.more', { n: all.length - most })}</span>
-      )}
+      {all.length > most && <span className="quiet">+{all.length - most}</span>}
     </span>
   )
 }
@@ -175,6 +173,8 @@ export function SwitchDialog(props: { rule: Rule; warning?: ReactNode; onClose: 
   const { rule, warning, onClose } = props
   const { t } = useTranslation()
   const what = rule.enabled ? 'off' : 'on'
+  const tenant = useTenant()
+  const mode = useQuery(tenants(tenant)).data?.find((one) => one.id === tenant)?.mode
   return (
     <ReasonDialog
       title={t(`rules.switch.${what}.title`)}
@@ -197,6 +197,11 @@ export function SwitchDialog(props: { rule: Rule; warning?: ReactNode; onClose: 
         </strong>
       </p>
       <p>{t(`rules.switch.${what}.text`)}</p>
+      {what === 'on' && mode && (
+        <p className="quiet">
+          {t('rules.switch.mode')} {t(`mode.${mode as 'observe'}.text`)}
+        </p>
+      )}
       {warning}
     </ReasonDialog>
   )

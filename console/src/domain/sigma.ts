@@ -153,7 +153,7 @@ export function matrix(techniques: Schema['Technique'][], rules: Rule[]): Column
       return tactic === undefined ? places.size === 0 : places.has(tactic)
     }),
   }))
-  return columns.filter(({ cells }) => cells.length > 0)
+  return columns.filter(({ tactic, cells }) => tactic !== undefined || cells.length > 0)
 }
 
 export type Told = { description?: string; references: string[]; falsePositives: string[] }

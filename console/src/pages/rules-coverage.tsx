@@ -62,6 +62,9 @@ export function Coverage() {
                           {tactic ? word('tactic', tactic) : t('coverage.elsewhere')}{' '}
                           <span className="quiet">{cells.length}</span>
                         </h2>
+                        {cells.length === 0 && (
+                          <p className="cell-none quiet">{t('coverage.empty')}</p>
+                        )}
                         <ul>
                           {cells.map((cell) => (
                             <li key={cell.technique}>

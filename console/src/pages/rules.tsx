@@ -396,14 +396,15 @@ function Table({ rows, isCounted }: { rows: Row[]; isCounted: boolean }) {
 
 function HitCount({ hits, format }: { hits: Hits; format: (n: number) => string }) {
   const { t } = useTranslation()
+  const isQuieted = hits.suppressed > 0
+  const suppressed = t('rules.suppressed', { n: format(hits.suppressed) })
   return (
-    <>
+    <span title={isQuieted ? suppressed : undefined}>
+      <span className="hits-label quiet">{t('noise.hits')} </span>
       <span className={hits.most >= LOUD_HITS ? 'loud' : hits.hits === 0 ? 'quiet' : undefined}>
         {format(hits.hits)}
       </span>
-      {hits.suppressed > 0 && (
-        <span className="quiet"> {t('rules.suppressed', { n: format(hits.suppressed) })}</span>
-      )}
-    </>
+      {isQuieted && <span className="only-read"> ({suppressed})</span>}
+    </span>
   )
 }
