@@ -92,7 +92,8 @@ export function Rules() {
   )
 }
 
-type Row = { rule: Rule; hits: Hits; isNever: boolean }
+/** A rule with what else is shown of it, and all that text is looked for in. */
+type Row = { rule: Rule; hits: Hits; isNever: boolean; words: string }
 
 function List() {
   const { t } = useTranslation()
@@ -105,7 +106,11 @@ function List() {
   const loud = useQuery(noise(tenant))
   const rows = useMemo(() => rowsOf(all.data?.items ?? [], loud.data), [all.data, loud.data])
   const origins = useMemo(() => known(rows.map(({ rule }) => rule.origin)), [rows])
-  const allTags = useMemo(() => known(rows.flatMap(({ rule }) => rule.tags)), [rows])
+  const allTags = useMemo(
+    () =>
+      known(rows.flatMap(({ rule }) => rule.tags)).map((one) => <option key={one} value={one} />),
+    [rows],
+  )
   const { q, level, status, origin, tag, state, sort } = search
   const shown = useMemo(
     () => arrange(rows, { q, level, status, origin, tag, state, sort }),
@@ -189,11 +194,7 @@ function List() {
           value={tag ?? ''}
           onChange={(event) => change({ tag: event.target.value.trim() || undefined })}
         />
-        <datalist id={tags}>
-          {allTags.map((one) => (
-            <option key={one} value={one} />
-          ))}
-        </datalist>
+        <datalist id={tags}>{allTags}</datalist>
         <span className="filters-end">
           {isFiltered && (
             <Button look="quiet" onClick={clear}>
@@ -254,6 +255,7 @@ function rowsOf(items: Rule[], noise: { rules: Loud[]; never_fired: string[] } |
     rule,
     hits: hitsOf(loud.get(rule.id)),
     isNever: never.has(rule.id),
+    words: [rule.title, rule.id, rule.author, rule.logsource, ...rule.tags].join(' ').toLowerCase(),
   }))
 }
 
@@ -270,7 +272,7 @@ type Wanted = {
 function arrange(rows: Row[], wanted: Wanted): Row[] {
   const { q, level, status, origin, tag, state, sort = 'hits' } = wanted
   const words = (q ?? '').toLowerCase().split(/\s+/).filter(Boolean)
-  const found = rows.filter(({ rule, hits, isNever }) => {
+  const found = rows.filter(({ rule, hits, isNever, words: text }) => {
     if (level && rule.level !== level) return false
     if (status && rule.status !== status) return false
     if (origin && rule.origin !== origin) return false
@@ -280,12 +282,10 @@ function arrange(rows: Row[], wanted: Wanted): Row[] {
     if (state === 'broken' && rule.problems.length === 0) return false
     if (state === 'never' && !isNever) return false
     if (state === 'noisy' && hits.most < LOUD_HITS) return false
-    if (words.length === 0) return true
-    const all = [rule.title, rule.id, rule.author, rule.logsource, ...rule.tags]
-    const text = all.join(' ').toLowerCase()
     return words.every((word) => text.includes(word))
   })
-  const title = (a: Row, b: Row) => a.rule.title.localeCompare(b.rule.title)
+  const { compare } = new Intl.Collator()
+  const title = (a: Row, b: Row) => compare(a.rule.title, b.rule.title)
   const level_ = (a: Row, b: Row) => weight(a.rule.level) - weight(b.rule.level)
   const orders: Record<(typeof RULE_SORTS)[number], (a: Row, b: Row) => number> = {
     hits: (a, b) => b.hits.hits - a.hits.hits || level_(a, b),
