@@ -42,6 +42,7 @@ async function open(page: Page, path: string) {
 
 for (const theme of ['light', 'dark'] as const) {
   test(`axe finds nothing serious, ${theme}`, async ({ visit }) => {
+    test.setTimeout(10_000 * (PAGES.length + 1))
     const page = await visit({ role: 'admin', theme })
     for (const path of PAGES) {
       await open(page, path)
@@ -67,6 +68,7 @@ for (const theme of ['light', 'dark'] as const) {
 
 for (const language of LANGUAGES) {
   test(`no page is wider than a telephone, in ${language}`, async ({ visit }) => {
+    test.setTimeout(10_000 * PAGES.length)
     const page = await visit({ role: 'admin', language, width: 390 })
     for (const path of PAGES) {
       await open(page, path)

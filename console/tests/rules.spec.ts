@@ -9,7 +9,7 @@ async function hitRow(page: Page) {
   await page.goto('/rules?q=documentation')
   const row = page.locator('table.rules tbody tr[aria-rowindex]').first()
   await expect(row).toContainText(TITLE)
-  await expect(row.locator('.rules-hits')).toHaveText('1')
+  await expect(row.locator('.rules-hits')).toHaveText('1', { useInnerText: true })
   return row
 }
 
