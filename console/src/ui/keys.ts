@@ -6,6 +6,7 @@ export type Keys = Record<string, (event: KeyboardEvent) => void>
 const SEQUENCE_MS = 1_200
 
 let first: { key: string; at: number } | undefined
+let last: typeof first
 
 /** Whether keys are letters now: somebody types, or a dialog or menu has the keyboard. */
 function isBusy(event: KeyboardEvent): boolean {
@@ -41,7 +42,8 @@ export function rememberFirstKeys() {
   window.addEventListener('keydown', (event) => {
     const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && event.key.length === 1
     const next = isPlain && !isBusy(event) ? { key: event.key, at: Date.now() } : undefined
-    // After every other listener has looked at this key.
-    setTimeout(() => (first = next))
+    // This listener is the first: the others find the key before this one, however quickly it was followed.
+    first = last
+    last = next
   })
 }
