@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::handle::PipelineHandle;
 use crate::identity::guard::KnownTokens;
 use crate::identity::password::Passwords;
+use crate::identity::seal::Seal;
 use crate::ledgers::Ledgers;
 use crate::problem::Problem;
 use crate::ssf::Issuer;
@@ -45,6 +46,8 @@ pub struct Parts {
     /// Whose security events are believed.
     pub issuers: Arc<Vec<Issuer>>,
     pub passwords: Passwords,
+    /// What people's one-time codes are kept under.
+    pub seal: Seal,
     pub known_tokens: KnownTokens,
     pub config: Arc<Config>,
     pub counters: Arc<Counters>,

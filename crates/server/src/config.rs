@@ -118,6 +118,8 @@ pub struct Sessions {
     pub idle_minutes: u32,
     /// Any session ends after this.
     pub absolute_hours: u32,
+    /// Nobody works here with a password alone: who has no second factor adds one first.
+    pub second_factor_required: bool,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -199,7 +201,7 @@ impl Default for Sessions {
     fn default() -> Self {
         // OWASP Session Management Cheat Sheet: idle 15–30 minutes and an absolute limit of 4–8 hours
         // for ordinary applications; a working day fits people on shift.
-        Sessions { idle_minutes: 30, absolute_hours: 10 }
+        Sessions { idle_minutes: 30, absolute_hours: 10, second_factor_required: false }
     }
 }
 

@@ -83,6 +83,8 @@ pub enum StartError {
         "cannot take or send signals: {0}: check `trust.signal_issuers` and `trust.signal_receivers`"
     )]
     Signals(String),
+    #[error("the key of people's second factors cannot be used: {0}")]
+    Seal(String),
     #[error("{0}")]
     GeoIp(Diagnostic),
     #[error("cannot start: {0}")]
@@ -199,6 +201,7 @@ pub async fn start_with(
     for diagnostic in store.diagnostics() {
         tracing::warn!(code = diagnostic.code, place = diagnostic.place, "{}", diagnostic.message);
     }
+    let seal = identity::seal::Seal::open(&config.data).map_err(StartError::Seal)?;
     let passwords = Passwords::new()?;
     let one_time_password = ensure_owner(&meta, &passwords, now()).await?;
     for listener in &config.syslog {
@@ -224,6 +227,7 @@ pub async fn start_with(
         desks,
         issuers: Arc::new(issuers),
         passwords,
+        seal,
         known_tokens: KnownTokens::default(),
         requests: Arc::new(Semaphore::new(config.limits.requests_max)),
         config: Arc::new(config),

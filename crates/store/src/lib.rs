@@ -25,8 +25,8 @@ pub use log::fuzz_log;
 
 #[cfg(feature = "lake")]
 pub use lake::{
-    Cursor, Deletion, EventFilter, Hold, Limit, Order, QueryColumn, QueryLimits, QueryResult,
-    Retention, Store, StoreConfig, TenantStats, events_schema,
+    Cursor, Deletion, EventFilter, Hold, Limit, Order, QueryColumn, QueryFile, QueryLimits,
+    QueryResult, Retention, Store, StoreConfig, TenantStats, events_schema,
 };
 
 /// What every fallible call of this crate returns.

@@ -4,6 +4,7 @@
 //! Pure: no clock, no files, no chance. The same policy and the same readings give the same bytes.
 
 mod book;
+pub mod compare;
 mod decision;
 mod engine;
 pub mod exam;
@@ -33,4 +34,4 @@ pub use site::{
     AddressReputation, Anonymiser, GeoPolicy, Network, NetworkType, Properties, ResourceDemands,
     Sensitivity, Site, SourceClass, UserType,
 };
-pub use vocabulary::{SIGNALS_MAX, State, TEXT_BYTES_MAX, VALUES_MAX};
+pub use vocabulary::{SIGNALS_MAX, SignalKind, State, TEXT_BYTES_MAX, VALUES_MAX};

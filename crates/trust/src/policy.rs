@@ -6,7 +6,7 @@ mod tests;
 
 use crate::engine::Seen;
 use crate::expr::{Condition, Facts, Truth};
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{SignalKind, Vocabulary};
 use crate::{Decision, Readings, State, Value};
 use schema::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet};
@@ -265,6 +265,11 @@ impl Policy {
     /// Every signal it knows, with what may be said of it.
     pub fn signals(&self) -> impl Iterator<Item = (&str, String)> {
         self.vocabulary.signals.iter().map(|signal| (signal.name.as_str(), signal.kind.example()))
+    }
+
+    /// What each signal may say, for forms.
+    pub fn signal_kinds(&self) -> impl Iterator<Item = (&str, SignalKind<'_>)> {
+        self.vocabulary.signals.iter().map(|signal| (signal.name.as_str(), signal.kind.told()))
     }
 
     pub fn knows(&self, signal: &str) -> bool {

@@ -3,6 +3,7 @@
 use crate::expr::{Facts, Truth};
 use crate::{Reading, Readings, Value};
 use schema::{Diagnostic, nearest};
+use serde::Serialize;
 
 /// Signals of a policy: a bit each in one 128-bit word.
 pub const SIGNALS_MAX: usize = 128;
@@ -27,7 +28,34 @@ pub(crate) enum Kind {
     },
 }
 
+/// What a signal may say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum SignalKind<'a> {
+    Boolean,
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    OneOf {
+        values: &'a [String],
+    },
+    /// Any text; these are told apart.
+    Text {
+        named: &'a [String],
+    },
+}
+
 impl Kind {
+    pub(crate) fn told(&self) -> SignalKind<'_> {
+        match self {
+            Kind::Bool => SignalKind::Boolean,
+            Kind::Integer { min, max } => SignalKind::Integer { min: *min, max: *max },
+            Kind::Enum(values) => SignalKind::OneOf { values },
+            Kind::Text { named } => SignalKind::Text { named },
+        }
+    }
+
     pub(crate) fn example(&self) -> String {
         match self {
             Kind::Bool => "`true` or `false`".to_owned(),

@@ -3,15 +3,16 @@ use crate::output::{EXIT_FOUND, EXIT_USAGE, Failure, Format, printable, say, say
 use crate::words::{Language, language, word};
 use clap::{Args, Subcommand};
 use schema::Diagnostic;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use trust::compare::{Comparison, Judged, Profiled};
 use trust::exam::{self, Case, Row};
 use trust::vary::{Spread, robustness};
-use trust::{Decision, Demands, Knowledge, Part, Policy, Reading, Readings, State, decide};
+use trust::{Decision, Demands, Knowledge, Part, Policy, Reading, Readings, decide};
 
 /// Bytes of a request file: far more than every signal there is.
 const REQUEST_BYTES_MAX: u64 = 1 << 20;
@@ -401,36 +402,6 @@ enum Source {
     Cases(PathBuf),
 }
 
-/// One access that was judged once, as the server keeps it: what was known, and what was demanded.
-#[derive(Deserialize)]
-struct Record {
-    #[serde(default)]
-    id: String,
-    /// Whom it concerned.
-    #[serde(default)]
-    session: String,
-    readings: Readings,
-    #[serde(default)]
-    demands: Demands,
-    decision: Option<Judged>,
-}
-
-#[derive(Deserialize)]
-struct Judged {
-    profile: String,
-}
-
-/// One access the two policies judge differently.
-#[derive(Serialize)]
-struct Change {
-    id: String,
-    session: String,
-    old_score: trust::Points,
-    new_score: trust::Points,
-    old_decisions: Vec<std::sync::Arc<str>>,
-    new_decisions: Vec<std::sync::Arc<str>>,
-}
-
 fn diff(
     context: &Context,
     old: &Path,
@@ -440,46 +411,18 @@ fn diff(
 ) -> Result<ExitCode, Failure> {
     let (old, new) = (load(Some(old))?, load(Some(new))?);
     let records = records(context, source, &old)?;
-    let (mut changes, mut scores, mut unread) = (Vec::new(), 0_u64, Vec::new());
+    let mut told = Comparison::default();
     for record in &records {
-        let of = profile.or(record.decision.as_ref().map(|judged| judged.profile.as_str()));
-        let judge = |policy: &Policy| -> Result<Decision, Vec<Diagnostic>> {
-            let state: State = policy.state(&record.readings)?;
-            let profile = of.and_then(|id| policy.profile(id)).unwrap_or(0);
-            Ok(decide(policy, profile, &state, &record.demands))
-        };
-        match (judge(&old), judge(&new)) {
-            (Ok(before), Ok(after)) => {
-                scores += u64::from(before.score != after.score);
-                if before.decisions != after.decisions {
-                    changes.push(Change {
-                        id: record.id.clone(),
-                        session: record.session.clone(),
-                        old_score: before.score,
-                        new_score: after.score,
-                        old_decisions: before.decisions,
-                        new_decisions: after.decisions,
-                    });
-                }
-            }
-            (before, after) => {
-                unread.extend(before.err().into_iter().chain(after.err()).flatten().take(1));
-            }
-        }
+        told.add(&old, &new, record, profile);
     }
     match context.format {
-        Format::Json => say_json(&json!({
-            "judged": records.len() - unread.len(),
-            "other_score": scores,
-            "other_decision": changes.len(),
-            "unreadable": unread,
-            "changes": changes,
-        })),
+        Format::Json => say_json(&json!(told)),
         Format::Human => {
             if records.is_empty() {
                 say("no decision to judge again; the server keeps those it made, or use --cases");
             }
-            let rows: Vec<Vec<String>> = changes
+            let rows: Vec<Vec<String>> = told
+                .changes
                 .iter()
                 .map(|change| {
                     vec![
@@ -497,29 +440,30 @@ fn diff(
             if !rows.is_empty() {
                 say(&table(&["id", "session", "score", "decision"], rows));
             }
-            for diagnostic in unread.iter().take(5) {
+            for diagnostic in told.unreadable.iter().take(5) {
                 say(&printable(&diagnostic.to_string()));
             }
             say(&format!(
-                "{} judged, {scores} with another score, {} decided differently, {} unreadable",
-                records.len() - unread.len(),
-                changes.len(),
-                unread.len(),
+                "{} judged, {} with another score, {} decided differently, {} unreadable",
+                told.judged,
+                told.other_score,
+                told.other_decision,
+                told.unreadable.len(),
             ));
         }
     }
-    Ok(if changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })
+    Ok(if told.changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })
 }
 
-fn records(context: &Context, source: &Source, policy: &Policy) -> Result<Vec<Record>, Failure> {
+fn records(context: &Context, source: &Source, policy: &Policy) -> Result<Vec<Judged>, Failure> {
     match source {
         Source::Cases(file) => Ok(cases_of(file)?
             .into_iter()
-            .map(|case| Record {
+            .map(|case| Judged {
                 decision: policy
                     .profiles()
                     .get(exam::fitting(policy, &case))
-                    .map(|name| Judged { profile: (*name).to_owned() }),
+                    .map(|name| Profiled { profile: (*name).to_owned() }),
                 id: case.id,
                 session: case.title_en,
                 readings: case.readings,
@@ -542,7 +486,7 @@ fn records(context: &Context, source: &Source, policy: &Policy) -> Result<Vec<Re
     }
 }
 
-fn from_server(context: &Context, span: &str) -> Result<Vec<Record>, Failure> {
+fn from_server(context: &Context, span: &str) -> Result<Vec<Judged>, Failure> {
     let length =
         span.strip_prefix("last:").and_then(crate::scenario::span_ms).ok_or_else(|| {
             Failure::new(EXIT_USAGE, format!("`{span}` is not a stretch of time"))

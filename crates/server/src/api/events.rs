@@ -3,13 +3,17 @@
 use super::extract::{
     Json, Page, Params, Path, list, page_size, read_cursor, read_time, word, words,
 };
-use crate::app::{App, Blocking};
+use super::tables::{self, Form};
+use crate::app::{App, Blocking, in_background};
 use crate::deeds;
 use crate::handle::now;
-use crate::identity::Caller;
+use crate::identity::secrets::new_id;
+use crate::identity::{Caller, Principal};
 use crate::problem::Problem;
 use crate::reveal;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use schema::{Event, LeafKind, TenantId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -46,7 +50,7 @@ pub struct EventQuery {
 pub struct SqlQuery {
     /// One `SELECT` over the table `events`.
     pub sql: String,
-    /// Rows at most; 1 to 10000.
+    /// Rows at most; 1 to 10000, of a file to 100000.
     #[serde(default)]
     pub rows: Option<usize>,
 }
@@ -92,6 +96,9 @@ pub struct Revealed {
 /// Characters of a search text or an SQL text.
 const QUERY_CHARS_MAX: usize = 20_000;
 const ROWS_MAX: usize = 10_000;
+/// Rows and bytes of a file.
+const FILE_ROWS_MAX: usize = 100_000;
+const FILE_BYTES_MAX: usize = 64 << 20;
 /// Characters of a reason that go into the ledger.
 const LEAF_REASON_CHARS: usize = 200;
 
@@ -179,40 +186,80 @@ pub async fn reveal(
 }
 
 /// Ask in SQL. The table `events` holds this tenant's events, and nothing else can be named.
+///
+/// `Accept: text/csv`, `application/x-ndjson` or `application/vnd.apache.parquet` gives a file of up to 100,000
+/// rows, which is recorded; `plura-truncated` says which limit cut it short.
 #[utoipa::path(post, path = "/api/v1/query", tag = "events", request_body = SqlQuery,
     responses((status = 200, body = QueryAnswer), (status = "default", description = "problem", body = Problem)))]
 pub async fn query(
     State(app): State<App>,
     Caller(caller): Caller,
+    headers: HeaderMap,
     Json(body): Json<SqlQuery>,
-) -> Result<Json<QueryAnswer>, Problem> {
+) -> Result<Response, Problem> {
     if body.sql.chars().count() > QUERY_CHARS_MAX {
         return Err(Problem::bad_request(
             "text-too-long",
             format!("a query has at most {QUERY_CHARS_MAX} characters"),
         ));
     }
-    let rows = body.rows.unwrap_or(ROWS_MAX);
-    if !(1..=ROWS_MAX).contains(&rows) {
+    let form = Form::asked(&headers);
+    let rows_max = if form.is_some() { FILE_ROWS_MAX } else { ROWS_MAX };
+    let rows = body.rows.unwrap_or(rows_max);
+    if !(1..=rows_max).contains(&rows) {
         return Err(Problem::bad_request(
             "limit-invalid",
-            format!("`rows` is {rows}, and should be 1 to {ROWS_MAX}"),
+            format!("`rows` is {rows}, and should be 1 to {rows_max}"),
         ));
     }
     let limits = QueryLimits { rows, ..QueryLimits::default() };
+    if let Some(form) = form {
+        return file(&app, &caller, &body.sql, limits, form).await;
+    }
     let result = app.store.query(&caller.tenant, &body.sql, limits).await.map_err(bad_query)?;
     let columns = result.columns.into_iter();
-    Ok(Json(QueryAnswer {
+    let answer = QueryAnswer {
         columns: columns.map(|c| ColumnView { name: c.name, kind: c.kind }).collect(),
         rows: result.rows,
         truncated: result.truncated,
-        truncated_by: result.truncated_by.map(|limit| match limit {
-            Limit::Rows => "rows",
-            Limit::Bytes => "bytes",
-            Limit::Time => "time",
-        }),
+        truncated_by: result.truncated_by.map(Limit::as_str),
         elapsed_ms: u64::try_from(result.elapsed.as_millis()).unwrap_or(u64::MAX),
-    }))
+    };
+    Ok(Json(answer).into_response())
+}
+
+/// The answer as a file. Who took what away is in the ledger before it is sent.
+async fn file(
+    app: &App,
+    caller: &Principal,
+    sql: &str,
+    limits: QueryLimits,
+    form: Form,
+) -> Result<Response, Problem> {
+    let limits = QueryLimits { bytes: FILE_BYTES_MAX, ..limits };
+    let (bytes, rows, cut) = if form == Form::Parquet {
+        let made = app.store.query_parquet(&caller.tenant, sql, limits).await.map_err(bad_query)?;
+        (made.bytes, made.rows, made.truncated_by)
+    } else {
+        let result = app.store.query(&caller.tenant, sql, limits).await.map_err(bad_query)?;
+        let (rows, cut) = (result.rows.len(), result.truncated_by);
+        let write =
+            move || if form == Form::Csv { tables::csv(&result) } else { tables::ndjson(&result) };
+        (in_background(write).await??, rows, cut)
+    };
+    let time = now();
+    let leaf = deeds::leaf(
+        &caller.tenant,
+        LeafKind::Export,
+        &caller.actor(),
+        new_id(time)?,
+        &(sql, form.as_str(), rows),
+        "query-file",
+        time,
+    );
+    app.meta.blocking(move |meta| meta.write(|tx| tx.attest(&[leaf]))).await?;
+    app.ledgers.wake();
+    Ok(form.answer(bytes, cut))
 }
 
 /// What the store says of a query is about the caller's text, unless it is about the disk.

@@ -1,22 +1,23 @@
 //! Login, logout, one's own password, and who one is.
 
 use super::extract::Json;
+use super::second_factor::take_sign_in;
 use crate::app::{App, Blocking};
 use crate::deeds;
 use crate::handle::now;
 use crate::identity::guard::{COOKIE, HOME, Peer};
 use crate::identity::password;
 use crate::identity::secrets::{csrf_of, new_id, session_id};
-use crate::identity::{Caller, lockout};
+use crate::identity::{Caller, Principal, codes, lockout};
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schema::{Digest, Leaf, LeafKind, Secret, TenantId, Timestamp, sha256};
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
-use store::meta::{Attempts, Meta, Role, Session, User};
+use store::meta::{Attempts, Meta, Role, Session, Tx, User};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -26,6 +27,10 @@ pub struct Login {
     pub name: String,
     #[schema(value_type = String, format = Password)]
     pub password: Secret,
+    /// A one-time code of six digits or a recovery code, from who has a second factor.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub code: Option<Secret>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,6 +53,8 @@ pub struct Me {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub csrf: Option<String>,
     pub must_change_password: bool,
+    /// Nothing else is open until a second factor is added.
+    pub must_add_second_factor: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,6 +64,8 @@ pub struct LoggedIn {
     pub csrf: String,
     pub tenants: Vec<Membership>,
     pub must_change_password: bool,
+    /// Nothing else is open until a second factor is added.
+    pub must_add_second_factor: bool,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -71,7 +80,50 @@ pub struct NewPassword {
 /// Characters of a login name.
 pub const NAME_CHARS_MAX: usize = 128;
 
-/// Log in with name and password; answers a session cookie.
+/// Characters of a typed code, with what people put between them.
+const CODE_CHARS_MAX: usize = 64;
+
+/// What failures are counted against, with their counts.
+pub(super) type Counts = Vec<(String, Attempts)>;
+
+/// How somebody proved who they are; taken in the transaction that makes the session.
+pub(super) enum Proof {
+    Password,
+    /// The time step of a one-time code.
+    Code(i64),
+    Recovery(Digest),
+    Passkey {
+        id: String,
+        challenge: String,
+        signatures: u32,
+    },
+}
+
+impl Proof {
+    fn reason(&self) -> &'static str {
+        match self {
+            Proof::Password => "password",
+            Proof::Code(_) => "password-and-code",
+            Proof::Recovery(_) => "password-and-recovery-code",
+            Proof::Passkey { .. } => "passkey",
+        }
+    }
+
+    /// False when it was taken before, or is no longer good.
+    fn take(&self, tx: &Tx<'_>, user: Uuid, time: Timestamp) -> store::meta::Result<bool> {
+        match self {
+            // A second factor may have been added since the password was read.
+            Proof::Password => Ok(!tx.has_second_factor(user)?),
+            Proof::Code(step) => tx.take_step(user, *step),
+            Proof::Recovery(digest) => tx.take_recovery_code(user, digest),
+            Proof::Passkey { id, challenge, signatures } => {
+                Ok(take_sign_in(tx, challenge, time)? && tx.use_passkey(id, *signatures, time)?)
+            }
+        }
+    }
+}
+
+/// Log in with name and password, and a code where there is a second factor; answers a session cookie.
 #[utoipa::path(post, path = "/api/v1/login", tag = "identity", security(()), request_body = Login,
     responses((status = 200, body = LoggedIn), (status = "default", description = "problem", body = Problem)))]
 pub async fn login(
@@ -95,13 +147,9 @@ pub async fn login(
     let attempt = if is_long { Secret::default() } else { login.password };
     let is_right = app.passwords.is_right(attempt, stored).await?;
     let Some(user) = user.filter(|_| is_right) else {
-        app.counters.logins_failed.fetch_add(1, Ordering::Relaxed);
         let known =
             app.meta.blocking(move |meta| meta.read(|r| r.user_by_name(&login.name))).await?;
-        app.meta
-            .blocking_problem(move |meta| note_failure(meta, known.as_ref(), &counts, time))
-            .await?;
-        app.ledgers.wake();
+        refuse_login(&app, known, counts, "password-wrong", time).await?;
         return Err(Problem::new(
             StatusCode::UNAUTHORIZED,
             "login-failed",
@@ -109,7 +157,109 @@ pub async fn login(
         )
         .hint("check both; a forgotten password is reset by an owner or admin"));
     };
-    start_session(&app, user, address, time).await
+    match second_factor(&app, &user, login.code, time).await? {
+        Second::Proven(proof) => start_session(&app, user, address, time, counts, proof).await,
+        Second::Needed(hint) => Err(Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "second-factor-needed",
+            "the password is right, and this account has a second factor",
+        )
+        .hint(hint)),
+        Second::Wrong => {
+            refuse_login(&app, Some(user), counts, "code-wrong", time).await?;
+            Err(code_wrong())
+        }
+    }
+}
+
+fn code_wrong() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "code-wrong",
+        "that is neither the code of now nor a recovery code, or it was used",
+    )
+    .hint("type the newest code, or a recovery code you did not use yet; an owner or admin can reset the second factor")
+}
+
+enum Second {
+    Proven(Proof),
+    Needed(&'static str),
+    Wrong,
+}
+
+/// What a right password still lacks.
+async fn second_factor(
+    app: &App,
+    user: &User,
+    code: Option<Secret>,
+    time: Timestamp,
+) -> Result<Second, Problem> {
+    let id = user.id;
+    let (codes, is_there) = app
+        .meta
+        .blocking(move |meta| {
+            meta.read(|read| Ok((read.one_time_codes(id)?, read.has_second_factor(id)?)))
+        })
+        .await?;
+    if !is_there {
+        return Ok(Second::Proven(Proof::Password));
+    }
+    let codes = codes.filter(|codes| codes.confirmed.is_some());
+    let Some(code) = code.filter(|code| !code.reveal().trim().is_empty()) else {
+        return Ok(Second::Needed(match codes {
+            Some(_) => "send the same with `code`: six digits of your app, or a recovery code",
+            None => "sign in with your passkey, or send the same with a recovery code as `code`",
+        }));
+    };
+    if code.reveal().chars().count() > CODE_CHARS_MAX {
+        return Ok(Second::Wrong);
+    }
+    if let Some(codes) = codes {
+        // A key that was lost must not make the recovery codes useless.
+        match app.seal.unseal(id, &codes.sealed) {
+            None => {
+                tracing::error!(user = %id, "one-time codes do not open: keys/identity.key changed")
+            }
+            Some(secret) => {
+                if let Some(step) = codes::step_of(&secret, code.reveal(), time) {
+                    return Ok(Second::Proven(Proof::Code(step)));
+                }
+            }
+        }
+    }
+    Ok(Second::Proven(Proof::Recovery(codes::recovery_digest(code.reveal()))))
+}
+
+/// Counts a failure and writes it down.
+pub(super) async fn refuse_login(
+    app: &App,
+    known: Option<User>,
+    counts: Counts,
+    reason: &'static str,
+    time: Timestamp,
+) -> Result<(), Problem> {
+    app.counters.logins_failed.fetch_add(1, Ordering::Relaxed);
+    app.meta
+        .blocking_problem(move |meta| note_failure(meta, known.as_ref(), &counts, reason, time))
+        .await?;
+    app.ledgers.wake();
+    Ok(())
+}
+
+/// The count of an address alone, where no name is typed; refuses a try that comes too early.
+pub(super) async fn heard_address(
+    app: &App,
+    address: IpAddr,
+    time: Timestamp,
+) -> Result<Counts, Problem> {
+    let key = lockout::address(address);
+    let attempts = {
+        let key = key.clone();
+        app.meta.blocking(move |meta| meta.read(|read| read.attempts(&key))).await?
+    };
+    let counts = vec![(key, attempts)];
+    heard(&counts, time)?;
+    Ok(counts)
 }
 
 /// What failures are counted against here: the account (at an address it knows, the two together)
@@ -118,7 +268,7 @@ fn counts(
     read: &store::meta::Read<'_>,
     name: &str,
     address: IpAddr,
-) -> store::meta::Result<[(String, Attempts); 2]> {
+) -> store::meta::Result<Counts> {
     let known = lockout::known(name, address);
     let by_account = match read.counted(&known)? {
         Some(attempts) => (known, attempts),
@@ -130,11 +280,11 @@ fn counts(
     };
     let address = lockout::address(address);
     let attempts = read.attempts(&address)?;
-    Ok([by_account, (address, attempts)])
+    Ok(vec![by_account, (address, attempts)])
 }
 
 /// Refuses a try that comes too early.
-fn heard(counts: &[(String, Attempts); 2], time: Timestamp) -> Result<(), Problem> {
+fn heard(counts: &[(String, Attempts)], time: Timestamp) -> Result<(), Problem> {
     let wait = counts.iter().map(|(_, attempts)| lockout::wait_ms(*attempts, time)).max();
     match wait {
         None | Some(0) => Ok(()),
@@ -155,10 +305,11 @@ fn note_failure(
     meta: &Meta,
     known: Option<&User>,
     counts: &[(String, Attempts)],
+    reason: &str,
     time: Timestamp,
 ) -> Result<(), Problem> {
     let leaves = match known {
-        Some(user) => login_leaves(user, LeafKind::LoginFailed, "password-wrong", time),
+        Some(user) => login_leaves(user, LeafKind::LoginFailed, reason, time),
         None => {
             let home: TenantId = HOME.parse().map_err(|cause| Problem::internal(&cause))?;
             let subject = new_id(time)?;
@@ -175,8 +326,10 @@ fn note_failure(
         }
     };
     meta.write(|tx| {
-        for (key, attempts) in counts {
-            tx.set_attempts(key, lockout::failed(key, *attempts, time))?;
+        for (key, _) in counts {
+            // Read anew: of many tries at once, each counts.
+            let attempts = tx.attempts(key)?;
+            tx.set_attempts(key, lockout::failed(key, attempts, time))?;
         }
         tx.attest(&leaves)
     })?;
@@ -184,17 +337,32 @@ fn note_failure(
 }
 
 /// One leaf in every tenant the person belongs to: each of them wants to know.
-fn login_leaves(user: &User, kind: LeafKind, reason: &str, time: Timestamp) -> Vec<Leaf> {
+pub(super) fn login_leaves(
+    user: &User,
+    kind: LeafKind,
+    reason: &str,
+    time: Timestamp,
+) -> Vec<Leaf> {
     let actor = format!("user:{}", user.id);
     let tenants = user.roles.keys();
     tenants.map(|t| deeds::leaf(t, kind, &actor, user.id, &user.id, reason, time)).collect()
 }
 
-async fn start_session(
+/// What became of a proof.
+enum Taken {
+    Yes,
+    No(Counts),
+    Locked(Vec<Attempts>),
+}
+
+/// Takes the proof and makes a session, in one transaction: no code makes two.
+pub(super) async fn start_session(
     app: &App,
     user: User,
     address: IpAddr,
     time: Timestamp,
+    counts: Counts,
+    proof: Proof,
 ) -> Result<Response, Problem> {
     let id = session_id()?;
     let absolute_ms = i64::from(app.config.sessions.absolute_hours) * 3_600_000;
@@ -206,24 +374,50 @@ async fn start_session(
         expires: time + absolute_ms,
         address,
     };
+    let is_required = app.config.sessions.second_factor_required;
     let answer = LoggedIn {
         user: user.id,
         csrf: csrf_of(id.reveal()),
         tenants: memberships(user.roles.iter().map(|(tenant, role)| (tenant.clone(), *role))),
         must_change_password: user.must_change_password,
+        must_add_second_factor: is_required && matches!(proof, Proof::Password),
     };
-    app.meta
+    let refused = user.clone();
+    let taken = app
+        .meta
         .blocking(move |meta| {
             meta.write(|tx| {
+                // What failed meanwhile counts too: of many tries at once, not one more gets through.
+                let now = counts.iter().map(|(key, _)| tx.attempts(key));
+                let now = now.collect::<store::meta::Result<Vec<_>>>()?;
+                if now.iter().any(|attempts| lockout::wait_ms(*attempts, time) > 0) {
+                    return Ok(Taken::Locked(now));
+                }
+                if !proof.take(tx, user.id, time)? {
+                    return Ok(Taken::No(counts));
+                }
                 tx.clear_attempts(&lockout::account(&user.name))?;
                 let known = Attempts { last: time, ..Attempts::default() };
                 tx.set_attempts(&lockout::known(&user.name, address), known)?;
                 tx.forget_known(time - lockout::KNOWN_MS)?;
                 tx.create_session(&session)?;
-                tx.attest(&login_leaves(&user, LeafKind::Login, "password", time))
+                tx.attest(&login_leaves(&user, LeafKind::Login, proof.reason(), time))?;
+                Ok(Taken::Yes)
             })
         })
         .await?;
+    match taken {
+        Taken::Yes => {}
+        Taken::No(counts) => {
+            refuse_login(app, Some(refused), counts, "second-factor-refused", time).await?;
+            return Err(code_wrong());
+        }
+        Taken::Locked(attempts) => {
+            let counts: Counts =
+                attempts.into_iter().map(|attempts| (String::new(), attempts)).collect();
+            heard(&counts, time)?;
+        }
+    }
     app.ledgers.wake();
     let cookie = format!(
         "{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={}",
@@ -263,15 +457,36 @@ pub async fn password(
     Caller(caller): Caller,
     Json(body): Json<NewPassword>,
 ) -> Result<StatusCode, Problem> {
+    let PersonNow { user, session, time } = own_password(&app, peer, &caller, body.current).await?;
+    password::check(&body.new, &user.name)?;
+    let hash = app.passwords.hash(body.new).await?;
+    change_password(&app, user, hash, session, time).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A person who just said their password again.
+pub(super) struct PersonNow {
+    pub user: User,
+    pub session: Digest,
+    pub time: Timestamp,
+}
+
+/// Asks for the password again, before how one signs in changes.
+pub(super) async fn own_password(
+    app: &App,
+    peer: SocketAddr,
+    caller: &Principal,
+    typed: Secret,
+) -> Result<PersonNow, Problem> {
     let Some(session) = caller.session else {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "session-required",
-            "a password is changed by the person, not by a token",
+            "how somebody signs in is changed by the person, not by a token",
         )
         .hint("log in with `POST /api/v1/login` first"));
     };
-    let (id, name, address) = (caller.user, caller.name, peer.ip().to_canonical());
+    let (id, name, address) = (caller.user, caller.name.clone(), peer.ip().to_canonical());
     let (user, counts) = app
         .meta
         .blocking(move |meta| meta.read(|read| Ok((read.user(id)?, counts(read, &name, address)?))))
@@ -279,10 +494,16 @@ pub async fn password(
     let time = now();
     heard(&counts, time)?;
     let user = user.ok_or_else(|| Problem::not_found("user", id))?;
-    if !app.passwords.is_right(body.current, user.password_hash.clone()).await? {
+    let is_long = typed.reveal().chars().count() > password::PASSWORD_CHARS_MAX;
+    let stored = user.password_hash.clone().filter(|_| !is_long);
+    let typed = if is_long { Secret::default() } else { typed };
+    if !app.passwords.is_right(typed, stored).await? {
         app.meta
-            .blocking_problem(move |meta| note_failure(meta, Some(&user), &counts, time))
+            .blocking_problem(move |meta| {
+                note_failure(meta, Some(&user), &counts, "password-wrong", time)
+            })
             .await?;
+        app.ledgers.wake();
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "password-wrong",
@@ -290,10 +511,7 @@ pub async fn password(
         )
         .hint("type the one you logged in with"));
     }
-    password::check(&body.new, &user.name)?;
-    let hash = app.passwords.hash(body.new).await?;
-    change_password(&app, user, hash, session, time).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(PersonNow { user, session, time })
 }
 
 async fn change_password(
@@ -328,5 +546,6 @@ pub async fn me(Caller(caller): Caller) -> Json<Me> {
         tenants: memberships(caller.tenants.into_iter()),
         csrf: caller.csrf,
         must_change_password: caller.must_change_password,
+        must_add_second_factor: caller.must_add_second_factor,
     })
 }

@@ -17,11 +17,14 @@ mod login;
 mod metrics;
 pub mod openapi;
 mod policies;
+mod second_factor;
 mod sigma;
 mod ssf;
+mod tables;
 mod tenants;
 mod tokens;
 mod trust;
+mod trust_bench;
 mod users;
 
 use crate::app::App;
@@ -61,6 +64,15 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/logout", post(login::logout))
         .route("/api/v1/password", post(login::password))
         .route("/api/v1/me", get(login::me))
+        .route("/api/v1/login/passkey/options", post(second_factor::ask_to_sign_in))
+        .route("/api/v1/login/passkey", post(second_factor::sign_in))
+        .route("/api/v1/second-factor", get(second_factor::state))
+        .route("/api/v1/second-factor/codes", post(second_factor::propose_codes))
+        .route("/api/v1/second-factor/codes/confirm", post(second_factor::confirm_codes))
+        .route("/api/v1/second-factor/passkeys/options", post(second_factor::ask_for_passkey))
+        .route("/api/v1/second-factor/passkeys", post(second_factor::add_passkey))
+        .route("/api/v1/second-factor/recovery-codes", post(second_factor::renew_recovery))
+        .route("/api/v1/second-factor/remove", post(second_factor::remove))
         .route("/api/v1/health", get(health::details))
         .route("/api/v1/tenants", get(tenants::list).post(tenants::create))
         .route("/api/v1/tenant", patch(tenants::update))
@@ -129,6 +141,9 @@ pub fn router(app: App) -> Router {
         .route("/.well-known/ssf-configuration", get(ssf::configuration))
         .route("/api/v1/ssf/jwks.json", get(ssf::jwks))
         .route("/api/v1/ssf/events", post(ssf::push))
+        .route("/api/v1/trust/what-if", post(trust_bench::what_if))
+        .route("/api/v1/trust/policy/check", post(trust_bench::check))
+        .route("/api/v1/trust/policy/compare", post(trust_bench::compare))
         .route("/api/v1/trust/policy", get(trust::policy).put(trust::put_policy))
         .route("/api/v1/trust/policy/versions", get(trust::policy_history))
         .route("/api/v1/trust/site", get(trust::site).put(trust::put_site))

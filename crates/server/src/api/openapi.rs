@@ -2,7 +2,8 @@
 
 use super::{
     actions, audit, authzen, entities, events, export, findings, forward_auth, gateway, health,
-    incidents, intake, login, metrics, policies, sigma, ssf, tenants, tokens, trust, users,
+    incidents, intake, login, metrics, policies, second_factor, sigma, ssf, tenants, tokens, trust,
+    users,
 };
 use crate::identity::guard::COOKIE;
 use crate::problem::Problem;
@@ -24,6 +25,9 @@ use utoipa::{Modify, OpenApi};
     paths(
         health::healthz, health::readyz, health::details, metrics::metrics, document,
         login::login, login::logout, login::password, login::me,
+        second_factor::ask_to_sign_in, second_factor::sign_in, second_factor::state, second_factor::propose_codes,
+        second_factor::confirm_codes, second_factor::ask_for_passkey, second_factor::add_passkey,
+        second_factor::renew_recovery, second_factor::remove,
         tenants::list, tenants::create, tenants::update,
         users::list, users::create, users::update, users::remove, users::people,
         tokens::list, tokens::create, tokens::revoke,
@@ -43,7 +47,7 @@ use utoipa::{Modify, OpenApi};
         gateway::restrictions, gateway::applied, gateway::loss,
         authzen::configuration, authzen::evaluation, authzen::evaluations,
         authzen::subjects, authzen::resources, authzen::actions, forward_auth::forward_auth, ssf::configuration, ssf::jwks, ssf::push,
-        trust::policy, trust::put_policy, trust::policy_history, trust::site, trust::put_site,
+        trust_bench::what_if, trust_bench::check, trust_bench::compare, trust::policy, trust::put_policy, trust::policy_history, trust::site, trust::put_site,
         trust::entries, trust::put_entry, trust::remove_entry,
         trust::decisions, trust::decision, trust::session,
     ),

@@ -404,7 +404,7 @@ pub struct DecisionsQuery {
     pub limit: Option<usize>,
 }
 
-fn read_record(stored: &store::meta::TrustDecision) -> Result<Record, Problem> {
+pub(super) fn read_record(stored: &store::meta::TrustDecision) -> Result<Record, Problem> {
     Record::read(&stored.doc).map_err(|cause| Problem::internal(&cause))
 }
 

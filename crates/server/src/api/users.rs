@@ -28,6 +28,8 @@ pub struct UserView {
     pub role: Option<Role>,
     pub disabled: bool,
     pub must_change_password: bool,
+    /// One-time codes or a passkey are in force.
+    pub second_factor: bool,
     pub created: Timestamp,
 }
 
@@ -56,6 +58,9 @@ pub struct UserChange {
     /// `true` gives a new one-time password and ends every session.
     #[serde(default)]
     pub reset_password: bool,
+    /// `true` removes one-time codes, passkeys and recovery codes of somebody who lost them, and ends every session.
+    #[serde(default)]
+    pub reset_second_factor: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,7 +71,7 @@ pub struct UserMade {
     pub one_time_password: Option<String>,
 }
 
-fn view(user: User, tenant: &TenantId) -> UserView {
+fn view(user: User, tenant: &TenantId, second_factor: bool) -> UserView {
     UserView {
         role: user.roles.get(tenant).copied(),
         id: user.id,
@@ -74,6 +79,7 @@ fn view(user: User, tenant: &TenantId) -> UserView {
         display: user.display,
         disabled: user.disabled,
         must_change_password: user.must_change_password,
+        second_factor,
         created: user.created,
     }
 }
@@ -89,8 +95,14 @@ pub async fn list(
     let users = app
         .meta
         .blocking(move |meta| {
-            let users = meta.read(|read| read.users(&tenant))?;
-            Ok(users.into_iter().map(|user| view(user, &tenant)).collect())
+            meta.read(|read| {
+                let users = read.users(&tenant)?.into_iter();
+                let seen = users.map(|user| {
+                    let second_factor = read.has_second_factor(user.id)?;
+                    Ok(view(user, &tenant, second_factor))
+                });
+                seen.collect()
+            })
         })
         .await?;
     Ok(Json(users))
@@ -119,16 +131,16 @@ pub async fn people(
         .meta
         .blocking(move |meta| {
             let users = meta.read(|read| read.users(&tenant))?.into_iter();
-            Ok(users.map(|user| view(user, &tenant)).collect::<Vec<_>>())
+            let person = |user: User| Person {
+                role: user.roles.get(&tenant).copied(),
+                id: user.id,
+                display: user.display,
+                disabled: user.disabled,
+            };
+            Ok(users.map(person).collect())
         })
         .await?;
-    let person = |user: UserView| Person {
-        id: user.id,
-        display: user.display,
-        role: user.role,
-        disabled: user.disabled,
-    };
-    Ok(Json(users.into_iter().map(person).collect()))
+    Ok(Json(users))
 }
 
 /// Only an owner makes, changes or removes an owner.
@@ -201,7 +213,7 @@ pub async fn create(
         })
         .await?;
     app.ledgers.wake();
-    let user = view(made, &caller.tenant);
+    let user = view(made, &caller.tenant, false);
     let one_time_password = Some(password.reveal().to_owned());
     Ok((StatusCode::CREATED, Json(UserMade { user, one_time_password })))
 }
@@ -220,17 +232,19 @@ async fn join(
     }
     let leaf = user_leaf(&caller, known.id, &(known.id, role), "user-joined", time);
     let (tenant, id) = (caller.tenant.clone(), known.id);
-    app.meta
+    let second_factor = app
+        .meta
         .blocking(move |meta| {
             meta.write(|tx| {
                 tx.set_role(&tenant, id, role)?;
-                tx.attest(&[leaf])
+                tx.attest(&[leaf])?;
+                tx.has_second_factor(id)
             })
         })
         .await?;
     app.ledgers.wake();
     known.roles.insert(caller.tenant.clone(), role);
-    let user = view(known, &caller.tenant);
+    let user = view(known, &caller.tenant, second_factor);
     Ok((StatusCode::CREATED, Json(UserMade { user, one_time_password: None })))
 }
 
@@ -244,7 +258,7 @@ async fn member(app: &App, caller: &Principal, id: Uuid) -> Result<(User, Role),
     Ok((user, role))
 }
 
-/// Change a user's display name or role, disable, enable, or reset the password.
+/// Change a user's display name or role, disable, enable, or reset the password or the second factor.
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "identity", params(("id" = Uuid, Path)), request_body = UserChange,
     responses((status = 200, body = UserMade), (status = "default", description = "problem", body = Problem)))]
 pub async fn update(
@@ -257,7 +271,8 @@ pub async fn update(
     if let Some(role) = change.role {
         may_give(&caller, role)?;
     }
-    let reaches_further = change.disabled.is_some() || change.reset_password;
+    let reaches_further =
+        change.disabled.is_some() || change.reset_password || change.reset_second_factor;
     if reaches_further && user.roles.len() > 1 {
         // Whoever could reset it would log in to the other tenants too.
         return Err(Problem::new(
@@ -278,16 +293,18 @@ pub async fn update(
         (change.disabled == Some(true), "user-disabled"),
         (change.disabled == Some(false), "user-enabled"),
         (change.reset_password, "password-reset"),
+        (change.reset_second_factor, "second-factor-reset"),
         (change.display.is_some(), "user-renamed"),
     ];
-    let what = (id, change.role, change.disabled, change.reset_password);
+    let what =
+        (id, change.role, change.disabled, change.reset_password, change.reset_second_factor);
     let leaves: Vec<Leaf> = codes
         .iter()
         .filter(|(applies, _)| *applies)
         .map(|(_, code)| user_leaf(&caller, id, &what, code, time))
         .collect();
     let tenant = caller.tenant.clone();
-    let user = app
+    let (user, second_factor) = app
         .meta
         .blocking(move |meta| {
             meta.write(|tx| {
@@ -300,17 +317,21 @@ pub async fn update(
                 if let Some(hash) = &hash {
                     tx.set_password(id, hash, true, None)?;
                 }
+                if change.reset_second_factor {
+                    tx.reset_second_factors(id)?;
+                }
                 if let Some(display) = &change.display {
                     tx.set_display(id, display)?;
                 }
                 tx.attest(&leaves)?;
-                tx.user(id)?.ok_or_else(|| MetaError::Missing(id.to_string()))
+                let user = tx.user(id)?.ok_or_else(|| MetaError::Missing(id.to_string()))?;
+                Ok((user, tx.has_second_factor(id)?))
             })
         })
         .await?;
     app.ledgers.wake();
     let one_time_password = password.map(|password| password.reveal().to_owned());
-    Ok(Json(UserMade { user: view(user, &caller.tenant), one_time_password }))
+    Ok(Json(UserMade { user: view(user, &caller.tenant, second_factor), one_time_password }))
 }
 
 /// Take away a user's role in this tenant. The account stays, with nothing to see here.

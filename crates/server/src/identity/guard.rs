@@ -2,6 +2,7 @@
 
 use crate::api::extract::discard;
 use crate::app::{App, Blocking};
+use crate::config::Sessions;
 use crate::handle::now;
 use crate::identity::secrets::{csrf_of, is_same, parse_token};
 use crate::problem::Problem;
@@ -34,6 +35,9 @@ const TOUCH_EVERY_MS: i64 = 60_000;
 
 /// Routes open to somebody who still has to choose a password.
 const BEFORE_PASSWORD: [&str; 3] = ["/api/v1/me", "/api/v1/password", "/api/v1/logout"];
+
+/// Routes below this are open, beside those, to somebody who still has to add a second factor.
+const SECOND_FACTOR: &str = "/api/v1/second-factor";
 
 /// Routes whose writes change who may do what.
 const IDENTITY: [&str; 3] = ["/api/v1/tokens", "/api/v1/users", "/api/v1/tenant"];
@@ -125,6 +129,7 @@ pub struct Principal {
     pub token: Option<Uuid>,
     pub csrf: Option<String>,
     pub must_change_password: bool,
+    pub must_add_second_factor: bool,
     /// Every tenant the person belongs to; for a token only its own.
     pub tenants: Vec<(TenantId, Role)>,
 }
@@ -247,6 +252,15 @@ pub(crate) async fn admit(
         )
         .hint("choose your own with `POST /api/v1/password`, then go on"));
     }
+    let is_before_factor = BEFORE_PASSWORD.contains(&path) || path.starts_with(SECOND_FACTOR);
+    if principal.must_add_second_factor && !is_before_factor {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "second-factor-required",
+            "nobody works here with a password alone",
+        )
+        .hint("add one-time codes or a passkey below `/api/v1/second-factor`, then go on"));
+    }
     if let Some(right) = right.filter(|right| !principal.rights.has(*right)) {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
@@ -299,10 +313,10 @@ async fn authenticate(
         }
     }
     let digest = sha256(id.as_bytes());
-    let idle_ms = i64::from(app.config.sessions.idle_minutes) * 60_000;
+    let sessions = app.config.sessions;
     app.meta
         .blocking_problem(move |meta| {
-            by_session(meta, digest, csrf, idle_ms, asked, needs_tenant, now())
+            by_session(meta, digest, csrf, sessions, asked, needs_tenant, now())
         })
         .await
         .map(Arc::new)
@@ -353,6 +367,7 @@ fn by_token(
         token: Some(token.id),
         csrf: None,
         must_change_password: false,
+        must_add_second_factor: false,
     })
 }
 
@@ -374,18 +389,20 @@ fn by_session(
     meta: &Meta,
     digest: Digest,
     csrf: String,
-    idle_ms: i64,
+    sessions: Sessions,
     asked: Option<TenantId>,
     needs_tenant: bool,
     now: Timestamp,
 ) -> Result<Principal, Problem> {
+    let idle_ms = i64::from(sessions.idle_minutes) * 60_000;
     let found = meta.read(|read| {
         let Some(session) = read.session(&digest)? else { return Ok(None) };
         let user = read.user(session.user)?;
-        Ok(user.map(|user| (session, user)))
+        let lacks = sessions.second_factor_required && !read.has_second_factor(session.user)?;
+        Ok(user.map(|user| (session, user, lacks)))
     })?;
-    let (session, user) = found
-        .filter(|(session, user)| !user.disabled && is_alive(session, idle_ms, now))
+    let (session, user, must_add_second_factor) = found
+        .filter(|(session, user, _)| !user.disabled && is_alive(session, idle_ms, now))
         .ok_or_else(unauthenticated)?;
     if now - session.last_seen >= TOUCH_EVERY_MS.min(idle_ms / 2) {
         meta.write(|tx| tx.touch_session(&digest, now))?;
@@ -403,6 +420,7 @@ fn by_session(
         token: None,
         csrf: Some(csrf),
         must_change_password: user.must_change_password,
+        must_add_second_factor,
         tenants: user.roles.into_iter().collect(),
     })
 }

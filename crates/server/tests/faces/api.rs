@@ -413,3 +413,46 @@ async fn retention_deletes_whole_days_and_says_so() {
     assert_eq!(last["leaf"]["kind"], "retention-deletion");
     house.server.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_taken_home_as_a_file_and_recorded() {
+    let house = House::open().await;
+    let (owner, session) = house.owner();
+    let intake = house.token("default", owner, &[Scope::Intake]);
+    let mut events: Vec<_> = (0..3).map(|n| event("app", n, "kim")).collect();
+    events.push(event("app", 3, "=1+1"));
+    let headers = [("content-type", "application/x-ndjson")];
+    house.send("POST", "/api/v1/intake/events", &intake, &headers, ndjson(&events)).await.ok();
+    let sql =
+        json!({ "sql": "SELECT account, src_ip FROM events ORDER BY account DESC", "rows": 3 });
+    let take = async |accept: &str, who: &As| {
+        let headers = [("content-type", "application/json"), ("accept", accept)];
+        house.send("POST", "/api/v1/query", who, &headers, sql.to_string().into_bytes()).await
+    };
+    let csv = take("text/csv", &session).await.ok();
+    assert_eq!(csv.headers["content-type"], "text/csv");
+    assert_eq!(csv.headers["plura-truncated"], "rows");
+    assert!(csv.headers["content-disposition"].contains("events.csv"));
+    let text = String::from_utf8(csv.bytes).unwrap();
+    assert_eq!(text.lines().count(), 4, "{text}");
+    let lines = take("application/x-ndjson", &session).await.ok();
+    let text = String::from_utf8(lines.bytes).unwrap();
+    let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(first["account"], "kim");
+    let parquet = take("application/vnd.apache.parquet", &session).await.ok();
+    assert_eq!(parquet.headers["plura-truncated"], "rows");
+    assert_eq!(
+        (&parquet.bytes[..4], &parquet.bytes[parquet.bytes.len() - 4..]),
+        (&b"PAR1"[..], &b"PAR1"[..])
+    );
+    let (_, viewer) = house.person("lee", &[("default", Role::Viewer)]);
+    assert_eq!(take("text/csv", &viewer).await.code(), "forbidden");
+    let bad = json!({ "sql": "SELECT nothing FROM events" }).to_string().into_bytes();
+    let headers = [("content-type", "application/json"), ("accept", "text/csv")];
+    let refused = house.send("POST", "/api/v1/query", &session, &headers, bad).await;
+    assert_eq!(refused.code(), "unknown-column");
+    let audit = house.get("/api/v1/audit", &session).await.ok().json();
+    let files = audit.as_array().unwrap().iter().filter(|e| e["leaf"]["reason"] == "query-file");
+    assert_eq!(files.count(), 3);
+    house.server.shutdown().await;
+}

@@ -14,6 +14,7 @@ mod console;
 mod identity;
 mod intake;
 mod roles;
+mod second_factor;
 mod sigma;
 mod trust_authzen;
 mod trust_geoip;

@@ -304,3 +304,64 @@ async fn trust_hostile_input_is_refused_with_a_problem_and_never_allowed() {
     assert_eq!(answer["context"]["notes"], json!(["context-time-skewed"]));
     house.server.shutdown().await;
 }
+
+const WHAT_IF: &str = "/api/v1/trust/what-if";
+const CHECK: &str = "/api/v1/trust/policy/check";
+const COMPARE: &str = "/api/v1/trust/policy/compare";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trust_is_tried_without_anything_coming_of_it() {
+    let (house, people, pep) = house().await;
+    let signals = json!({ "mfa_result": "success" });
+    let nothing = house.post(WHAT_IF, &people, json!({ "signals": {} })).await.ok().json();
+    let good = house.post(WHAT_IF, &people, json!({ "signals": signals })).await.ok().json();
+    let bad = json!({ "signals": { "mfa_result": "fail" } });
+    let bad = house.post(WHAT_IF, &people, bad).await.ok().json();
+    let score = |answer: &Value| answer["decision"]["score"].as_f64().unwrap();
+    assert!(score(&bad) < score(&good), "{bad} {good}");
+    assert_eq!(nothing["signals"]["mfa_result"]["kind"], "one-of", "{nothing}");
+    for language in ["en", "ko", "ja"] {
+        let sentences = nothing["sentences"][language].as_array().unwrap();
+        assert_eq!(sentences.len(), nothing["decision"]["reasons"].as_array().unwrap().len());
+    }
+    let unknown = json!({ "signals": { "moon_phase": "full" } });
+    let refused = house.post(WHAT_IF, &people, unknown).await;
+    assert_eq!(refused.code(), "signals-invalid");
+    assert!(refused.json()["diagnostics"][0]["message"].as_str().unwrap().contains("moon_phase"));
+    let profile = json!({ "signals": {}, "profile": "mild" });
+    assert_eq!(house.post(WHAT_IF, &people, profile).await.code(), "profile-unknown");
+    assert_eq!(house.post(WHAT_IF, &pep, json!({ "signals": {} })).await.code(), "forbidden");
+
+    // A policy before it is used: faults with their places, cases, and what it would have changed.
+    let shipped = house.get("/api/v1/trust/policy", &people).await.ok().json();
+    let text = shipped["text"].as_str().unwrap();
+    let faulty = house.post(CHECK, &people, json!({ "policy": "meta: [" })).await;
+    assert_eq!(faulty.code(), "trust-policy-invalid");
+    assert!(
+        faulty.json()["diagnostics"][0]["place"].as_str().unwrap().starts_with("trust-policy.yaml")
+    );
+    let cases = "scenarios:\n- {id: mfa, signals: {identity: {mfa_result: success}}, expected: {trust: [0, 100], decision: [allow]}}\n";
+    let body = json!({ "policy": text, "cases": "scenarios: 3" });
+    assert_eq!(house.post(CHECK, &people, body).await.code(), "cases-invalid");
+    let body = json!({ "policy": text, "cases": cases });
+    let checked = house.post(CHECK, &people, body).await.json();
+    assert_eq!(checked["unsound"], json!([]), "{checked}");
+    assert_eq!((&checked["hash"], &checked["exam"]["total"]), (&shipped["hash"], &1.into()));
+    assert_eq!(checked["exam"]["cases"][0]["in_range"], true);
+
+    for asked in [asks("alice", "read", "record-1"), asks("mallory", "read", "record-1")] {
+        house.post(EVALUATION, &pep, asked).await.ok();
+    }
+    let body = json!({ "policy": text });
+    let same = house.post(COMPARE, &people, body).await.ok().json();
+    let comparison = &same["comparison"];
+    assert!(comparison["judged"].as_u64().unwrap() >= 1, "{same}");
+    assert_eq!((&comparison["other_score"], &comparison["changes"]), (&0.into(), &json!([])));
+    let strict = shipped["profiles"].as_array().unwrap().last().unwrap();
+    let body = json!({ "policy": text, "since": "2999-01-01T00:00:00Z", "profile": strict });
+    let none = house.post(COMPARE, &people, body).await.ok().json();
+    assert_eq!(none["comparison"]["judged"], 0);
+    // Nothing came of it.
+    assert_eq!(house.get("/api/v1/trust/policy", &people).await.ok().json()["version"], 0);
+    house.server.shutdown().await;
+}

@@ -13,7 +13,7 @@ mod table;
 
 pub use columns::events_schema;
 pub use find::{Cursor, EventFilter, Order};
-pub use query::{Limit, QueryColumn, QueryLimits, QueryResult};
+pub use query::{Limit, QueryColumn, QueryFile, QueryLimits, QueryResult};
 pub use retain::{Deletion, Hold, Retention};
 
 use crate::catalog::Catalog;

@@ -85,7 +85,130 @@ pub struct QueryResult {
     pub elapsed: Duration,
 }
 
+impl Limit {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Limit::Rows => "rows",
+            Limit::Bytes => "bytes",
+            Limit::Time => "time",
+        }
+    }
+}
+
+/// A result as a Parquet file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryFile {
+    pub bytes: Vec<u8>,
+    pub rows: usize,
+    pub truncated_by: Option<Limit>,
+}
+
+/// Where the batches of a result go.
+trait Sink: Send + 'static {
+    /// Takes a batch, or as much of it as fits.
+    fn take(&mut self, batch: &RecordBatch, limits: &QueryLimits) -> Result<Option<Limit>>;
+    fn is_empty(&self) -> bool;
+}
+
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Vec<Value>>,
+    bytes: usize,
+}
+
+impl Sink for Rows {
+    fn take(&mut self, batch: &RecordBatch, limits: &QueryLimits) -> Result<Option<Limit>> {
+        add_rows(batch, &mut self.rows, &mut self.bytes, limits)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+#[derive(Default)]
+struct Batches {
+    batches: Vec<RecordBatch>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Sink for Batches {
+    fn take(&mut self, batch: &RecordBatch, limits: &QueryLimits) -> Result<Option<Limit>> {
+        let room = limits.rows - self.rows;
+        let taken = batch.slice(0, batch.num_rows().min(room));
+        // A slice shares its batch's memory: its part of it is what counts.
+        let part = taken.num_rows() as f64 / batch.num_rows().max(1) as f64;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a size"
+        )]
+        let bytes = (batch.get_array_memory_size() as f64 * part) as usize;
+        if self.bytes + bytes > limits.bytes {
+            return Ok(Some(Limit::Bytes));
+        }
+        self.bytes += bytes;
+        self.rows += taken.num_rows();
+        if taken.num_rows() > 0 {
+            self.batches.push(taken);
+        }
+        Ok((batch.num_rows() > room).then_some(Limit::Rows))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+}
+
 impl Store {
+    /// As [`Store::query`], as a Parquet file (zstd).
+    pub async fn query_parquet(
+        &self,
+        tenant: &TenantId,
+        sql: &str,
+        limits: QueryLimits,
+    ) -> Result<QueryFile> {
+        let begun = Instant::now();
+        let statement = parse(sql)?;
+        let (owner, snapshot) = self.current(tenant).await?;
+        let work = async move {
+            let asked = Arc::new(snapshot);
+            let ran = run(owner, asked, statement, limits, begun, Batches::default()).await?;
+            let failed = |cause: parquet::errors::ParquetError| {
+                StoreError::new(
+                    "query-failed",
+                    format!("the result has no form in Parquet: {cause}"),
+                    "cast the column, or ask for CSV or NDJSON",
+                )
+            };
+            let properties = parquet::file::properties::WriterProperties::builder()
+                .set_compression(parquet::basic::Compression::ZSTD(Default::default()))
+                .build();
+            let mut bytes = Vec::new();
+            let writer =
+                parquet::arrow::ArrowWriter::try_new(&mut bytes, ran.schema, Some(properties));
+            let mut writer = writer.map_err(failed)?;
+            for batch in &ran.sink.batches {
+                writer.write(batch).map_err(failed)?;
+            }
+            writer.close().map_err(failed)?;
+            Ok(QueryFile { bytes, rows: ran.sink.rows, truncated_by: ran.truncated_by })
+        };
+        self.with_room(limits.time, work).await
+    }
+
+    /// The tenant and what it holds now. One that never sent anything has an empty table.
+    async fn current(&self, tenant: &TenantId) -> Result<(Arc<Tenant>, Snapshot)> {
+        if let Some(found) = self.snapshot(tenant) {
+            return Ok(found);
+        }
+        let (store, id) = (self.clone(), tenant.clone());
+        let owner = self.blocking(move || store.tenant(&id)).await?;
+        let snapshot = owner.snapshot();
+        Ok((owner, snapshot))
+    }
+
     /// Runs one `SELECT`, `WITH` or `EXPLAIN` over the table `events`.
     ///
     /// The session knows this tenant's table and nothing else: no other table, file, address or
@@ -98,17 +221,23 @@ impl Store {
     ) -> Result<QueryResult> {
         let begun = Instant::now();
         let statement = parse(sql)?;
-        let (owner, snapshot) = match self.snapshot(tenant) {
-            Some(found) => found,
-            None => {
-                // A tenant that never sent anything has an empty table.
-                let (store, id) = (self.clone(), tenant.clone());
-                let owner = self.blocking(move || store.tenant(&id)).await?;
-                let snapshot = owner.snapshot();
-                (owner, snapshot)
-            }
+        let (owner, snapshot) = self.current(tenant).await?;
+        let work = async move {
+            let asked = Arc::new(snapshot);
+            let ran = run(owner, asked, statement, limits, begun, Rows::default()).await?;
+            let fields = ran.schema.fields().iter();
+            let column = |field: &Arc<arrow::datatypes::Field>| QueryColumn {
+                name: field.name().clone(),
+                kind: kind_of(field.data_type()),
+            };
+            Ok(QueryResult {
+                columns: fields.map(column).collect(),
+                rows: ran.sink.rows,
+                truncated: ran.truncated_by.is_some(),
+                truncated_by: ran.truncated_by,
+                elapsed: begun.elapsed(),
+            })
         };
-        let work = run(owner, Arc::new(snapshot), statement, limits, begun);
         self.with_room(limits.time, work).await
     }
 
@@ -144,13 +273,21 @@ impl Store {
     }
 }
 
-async fn run(
+/// What a query gave.
+struct Ran<S> {
+    schema: arrow::datatypes::SchemaRef,
+    sink: S,
+    truncated_by: Option<Limit>,
+}
+
+async fn run<S: Sink>(
     owner: Arc<Tenant>,
     snapshot: Arc<Snapshot>,
     statement: Statement,
     limits: QueryLimits,
     begun: Instant,
-) -> Result<QueryResult> {
+    mut sink: S,
+) -> Result<Ran<S>> {
     let deadline = tokio::time::Instant::from_std(begun + limits.time);
     let late = |_| {
         StoreError::new(
@@ -163,35 +300,22 @@ async fn run(
     let planned = tokio::time::timeout_at(deadline, plan(&state, statement, limits.rows));
     let plan = planned.await.map_err(late)?.map_err(|error| explain(&error))?;
     let schema = plan.schema();
-    let columns = schema
-        .fields()
-        .iter()
-        .map(|field| QueryColumn { name: field.name().clone(), kind: kind_of(field.data_type()) });
-    let mut result = QueryResult {
-        columns: columns.collect(),
-        rows: Vec::new(),
-        truncated: false,
-        truncated_by: None,
-        elapsed: Duration::ZERO,
-    };
+    let mut truncated_by = None;
     let mut stream = execute_stream(plan, state.task_ctx()).map_err(|error| explain(&error))?;
-    let mut bytes = 0;
-    while result.truncated_by.is_none() {
+    while truncated_by.is_none() {
         match tokio::time::timeout_at(deadline, stream.next()).await {
             Ok(None) => break,
             Ok(Some(batch)) => {
                 let batch = batch.map_err(|error| explain(&error))?;
-                result.truncated_by = add_rows(&batch, &mut result.rows, &mut bytes, &limits)?;
+                truncated_by = sink.take(&batch, &limits)?;
             }
             // What an ordered or a plain query found so far is true, and of use.
-            Err(_) if !result.rows.is_empty() => result.truncated_by = Some(Limit::Time),
+            Err(_) if !sink.is_empty() => truncated_by = Some(Limit::Time),
             Err(elapsed) => return Err(late(elapsed)),
         }
     }
     drop(snapshot);
-    result.truncated = result.truncated_by.is_some();
-    result.elapsed = begun.elapsed();
-    Ok(result)
+    Ok(Ran { schema, sink, truncated_by })
 }
 
 /// A session that knows the table `events` of one tenant, and functions; no files, no catalogs.

@@ -9,6 +9,7 @@
 //! goes through a blocking task.
 
 mod access;
+mod factors;
 mod gateways;
 mod outbox;
 mod people;
@@ -18,6 +19,7 @@ mod sigma;
 mod trust;
 
 pub use access::{Attempts, Session, Token};
+pub use factors::{OneTimeCodes, Passkey};
 pub use gateways::{GatewayState, Loss};
 pub use outbox::PendingLeaf;
 pub use people::{Mode, RetentionDays, Role, Tenant, User};
@@ -37,8 +39,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Each entry takes the database from version n to n+1 (`PRAGMA user_version`). Entries are added, never edited.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// Readers kept open; more are opened when more ask at once, and closed again.
 const IDLE_READERS_MAX: usize = 4;
