@@ -10,6 +10,14 @@ const PAGES = [
   '/event',
   '/response?view=force',
   '/audit',
+  '/settings/you',
+  '/settings/tenant',
+  '/settings/people',
+  '/settings/tokens',
+  '/settings/policy',
+  '/settings/site',
+  '/settings/site?register=devices',
+  '/settings/health',
   '/entities/address%3A203.0.113.66',
 ]
 

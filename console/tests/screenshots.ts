@@ -10,6 +10,13 @@ const PAGES: [string, string][] = [
   ['force', '/response?view=force'],
   ['entity', '/entities/address%3A203.0.113.66'],
   ['audit', '/audit'],
+  ['settings-you', '/settings/you'],
+  ['settings-tenant', '/settings/tenant'],
+  ['settings-people', '/settings/people'],
+  ['settings-tokens', '/settings/tokens'],
+  ['settings-policy', '/settings/policy'],
+  ['settings-site', '/settings/site'],
+  ['settings-health', '/settings/health'],
 ]
 
 for (const language of LANGUAGES) {
