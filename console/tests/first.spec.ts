@@ -51,7 +51,7 @@ test('the first steps by their own commands, each ticked by what came of it', as
     const commands = async (id: string) => {
       await step(id).locator('summary').click()
       await step(id).getByRole('button', { name: 'Make a token for it' }).click()
-      await expect(step(id)).toContainText('shown only now')
+      await expect(step(id)).toContainText('before you leave')
       return step(id).locator('pre').last().innerText()
     }
     run(await commands('log'))

@@ -105,6 +105,9 @@ export function FirstSteps() {
                   <span className="only-read">{t(step.isDone ? 'first.yes' : 'first.no')}: </span>
                 </span>
                 {step.title}
+                <span className="first-more">
+                  <Icon name="down" />
+                </span>
               </summary>
               <div className="first-how">
                 <p>{step.why}</p>

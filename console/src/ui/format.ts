@@ -21,11 +21,11 @@ export function useFormat() {
     const compact = new Intl.NumberFormat(tag, { notation: 'compact', maximumFractionDigits: 1 })
     const share = new Intl.NumberFormat(tag, { style: 'percent', maximumFractionDigits: 0 })
     const ago = new Intl.RelativeTimeFormat(tag, { numeric: 'auto', style: 'short' })
-    const unit = (name: string, value: number) =>
+    const unit = (name: string, value: number, display: 'short' | 'narrow' = 'short') =>
       new Intl.NumberFormat(tag, {
         style: 'unit',
         unit: name,
-        unitDisplay: 'short',
+        unitDisplay: display,
         maximumFractionDigits: 1,
       }).format(value)
     return {
@@ -35,7 +35,7 @@ export function useFormat() {
       /** In the largest unit that leaves a whole number before the point; powers of 1000, as disks count. */
       bytes: (value: number) => {
         const at = Math.min(BYTES.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3))
-        return unit(BYTES[at] ?? 'byte', value / 1000 ** at)
+        return unit(BYTES[at] ?? 'byte', value / 1000 ** at, 'narrow')
       },
       /** Today the clock, on another day with the day. */
       short: (ms: number) =>

@@ -4,7 +4,7 @@ import type { Schema } from '~/api/client'
 import { health } from '~/api/queries'
 import { useMay, useTenant } from '~/domain/session'
 import { Sources } from '~/domain/Sources'
-import { useTranslation, useWord } from '~/i18n'
+import { hasWord, useTranslation, useWord } from '~/i18n'
 import { Badge } from '~/ui/Badge'
 import { useFormat } from '~/ui/format'
 import { Page, Panel } from '~/ui/Page'
@@ -183,7 +183,11 @@ function Losses({ state }: { state: State }) {
                 <Time at={loss.until} />
               </td>
               <td>
-                <Raw text={word('loss', loss.reason)} />
+                {hasWord(`loss.${loss.reason}`) ? (
+                  word('loss', loss.reason)
+                ) : (
+                  <Raw text={loss.reason} />
+                )}
               </td>
               <td className="number">{format.number(loss.dropped)}</td>
             </tr>
