@@ -301,7 +301,7 @@ test('the mode is changed for a reason and found in the ledger; so is retention'
 
   await page.goto('/audit?tenant=second')
   const entry = page.getByRole('row').filter({ hasText: 'tenant changed · canary' })
-  await expect(entry.first()).toContainText('owner')
+  await expect(entry.first()).toContainText('Owner')
   await expect(entry).toHaveCount(2)
 })
 

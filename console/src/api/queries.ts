@@ -15,7 +15,7 @@ export type Leaf = Schema['Leaf']
 
 /** How often what is on screen is asked for again. */
 export const LIVE_MS = 10_000
-const SLOW_MS = 60_000
+export const SLOW_MS = 60_000
 
 export const LIST_MAX = 500
 
@@ -234,10 +234,11 @@ export const register = (tenant: string, name: string) =>
 export const hosts = (tenant: string) =>
   queryOptions({
     queryKey: [tenant, 'hosts'],
-    refetchInterval: SLOW_MS,
+    // Until there is one, somebody may be waiting for it.
+    refetchInterval: ({ state }) => (state.data ? SLOW_MS : LIVE_MS),
     queryFn: async () => {
       const sql =
-        'select count(distinct device) as hosts from events where class_uid between 1001 and 1999 ' +
+        'select count(distinct coalesce(device, source)) as hosts from events where class_uid between 1001 and 1999 ' +
         `and time > now() - interval '${RATE_HOURS} hours'`
       const answer = await take(api.POST('/api/v1/query', { headers: as(tenant), body: { sql } }))
       return Number((answer.rows as [number][])[0]?.[0] ?? 0)

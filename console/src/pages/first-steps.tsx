@@ -2,7 +2,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { api, take } from '~/api/client'
-import { health, hosts, sources, tenants, users } from '~/api/queries'
+import { LIVE_MS, SLOW_MS, health, hosts, sources, tenants, users } from '~/api/queries'
 import { showFirstSteps } from '~/domain/first'
 import { useTenant } from '~/domain/session'
 import { useTranslation } from '~/i18n'
@@ -22,7 +22,11 @@ export function FirstSteps() {
   const { t } = useTranslation()
   const tenant = useTenant()
   const state = useQuery(health(tenant)).data
-  const seen = useQuery(sources(tenant)).data
+  const seen = useQuery({
+    ...sources(tenant),
+    // Until something comes, somebody may be waiting for it.
+    refetchInterval: ({ state: { data } }) => (data?.rates.length ? SLOW_MS : LIVE_MS),
+  }).data
   const told = useQuery(hosts(tenant)).data
   const people = useQuery(users(tenant)).data
   const mode = useQuery(tenants(tenant)).data?.find((one) => one.id === tenant)?.mode
@@ -222,7 +226,7 @@ function EnrolHost() {
           'auditctl -a always,exit -F arch=b64 -S execve,execveat -k exec',
           intake(
             token.token,
-            'source=$(hostname)-audit&format=linux-audit',
+            'source=$(hostname)-audit&format=linux-audit&device=$(hostname)',
             '@/var/log/audit/audit.log',
           ),
         ].join('\n')}
