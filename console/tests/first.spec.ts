@@ -109,6 +109,7 @@ test('the first steps by their own commands, each ticked by what came of it', as
     await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview')
     await expect(step('site')).toHaveCount(0)
     await page.keyboard.press('Control+k')
+    await expect(page.getByRole('combobox', { name: 'Where to, or what to do' })).toBeFocused()
     await page.keyboard.type('first five')
     await page.keyboard.press('Enter')
     await expect(step('site')).toHaveAttribute('data-done', 'true')
