@@ -36,12 +36,16 @@ export function useKeys(keys: Keys) {
   }, [])
 }
 
-/** Remembers the first key of a sequence; called once, at the start. */
+/** Remembers the first key of a sequence; called once, at the start. Before any other listener looks at the second. */
 export function rememberFirstKeys() {
-  window.addEventListener('keydown', (event) => {
-    const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && event.key.length === 1
-    const next = isPlain && !isBusy(event) ? { key: event.key, at: Date.now() } : undefined
-    // After every other listener has looked at this key.
-    setTimeout(() => (first = next))
-  })
+  let last: typeof first
+  window.addEventListener(
+    'keydown',
+    (event) => {
+      const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && event.key.length === 1
+      first = last
+      last = isPlain && !isBusy(event) ? { key: event.key, at: Date.now() } : undefined
+    },
+    { capture: true },
+  )
 }
