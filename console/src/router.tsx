@@ -168,6 +168,75 @@ const entity = createRoute({
   component: lazyRouteComponent(() => import('./pages/entity'), 'OneEntity'),
 })
 
+const settings = createRoute({
+  getParentRoute: () => inside,
+  path: '/settings',
+  component: lazyRouteComponent(() => import('./pages/settings/frame'), 'Settings'),
+})
+
+const settingsStart = createRoute({
+  getParentRoute: () => settings,
+  path: '/',
+  beforeLoad: () => {
+    throw redirect({ to: '/settings/you', search: (now) => now, replace: true })
+  },
+})
+
+const settingsYou = createRoute({
+  getParentRoute: () => settings,
+  path: '/you',
+  component: lazyRouteComponent(() => import('./pages/settings/you'), 'You'),
+})
+
+const settingsTenant = createRoute({
+  getParentRoute: () => settings,
+  path: '/tenant',
+  component: lazyRouteComponent(() => import('./pages/settings/tenant'), 'OneTenant'),
+})
+
+const settingsPeople = createRoute({
+  getParentRoute: () => settings,
+  path: '/people',
+  component: lazyRouteComponent(() => import('./pages/settings/people'), 'People'),
+})
+
+const settingsTokens = createRoute({
+  getParentRoute: () => settings,
+  path: '/tokens',
+  validateSearch: read((search) => ({ isAll: oneOf(search.isAll, true) })),
+  component: lazyRouteComponent(() => import('./pages/settings/tokens'), 'Tokens'),
+})
+
+const settingsTenants = createRoute({
+  getParentRoute: () => settings,
+  path: '/tenants',
+  component: lazyRouteComponent(() => import('./pages/settings/tenants'), 'Tenants'),
+})
+
+const settingsPolicy = createRoute({
+  getParentRoute: () => settings,
+  path: '/policy',
+  validateSearch: read((search) => ({
+    version: /^\d{1,9}$/.test(text(search.version) ?? '') ? Number(search.version) : undefined,
+  })),
+  component: lazyRouteComponent(() => import('./pages/settings/policy'), 'ResponsePolicy'),
+})
+
+export const REGISTERS = ['devices', 'trips', 'invitations'] as const
+
+const settingsSite = createRoute({
+  getParentRoute: () => settings,
+  path: '/site',
+  validateSearch: read((search) => ({ register: oneOf(search.register, ...REGISTERS) })),
+  component: lazyRouteComponent(() => import('./pages/settings/site'), 'Site'),
+})
+
+const settingsHealth = createRoute({
+  getParentRoute: () => settings,
+  path: '/health',
+  component: lazyRouteComponent(() => import('./pages/settings/health'), 'Health'),
+})
+
 const response = createRoute({
   getParentRoute: () => inside,
   path: '/response',
@@ -222,7 +291,27 @@ export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
     password,
-    inside.addChildren([overview, incidents, incident, entity, response, rules, rule, audit]),
+    inside.addChildren([
+      overview,
+      incidents,
+      incident,
+      entity,
+      response,
+      rules,
+      rule,
+      audit,
+      settings.addChildren([
+        settingsStart,
+        settingsYou,
+        settingsTenant,
+        settingsPeople,
+        settingsTokens,
+        settingsTenants,
+        settingsPolicy,
+        settingsSite,
+        settingsHealth,
+      ]),
+    ]),
   ]),
   defaultPreload: 'intent',
   scrollRestoration: true,

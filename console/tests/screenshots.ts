@@ -19,6 +19,13 @@ const PAGES: [string, string][] = [
   ['rule-new', '/rules?view=new'],
   ['rule', `/rules/${RULE_ID}`],
   ['rule-replay', `/rules/${RULE_ID}?view=replay`],
+  ['settings-you', '/settings/you'],
+  ['settings-tenant', '/settings/tenant'],
+  ['settings-people', '/settings/people'],
+  ['settings-tokens', '/settings/tokens'],
+  ['settings-policy', '/settings/policy'],
+  ['settings-site', '/settings/site'],
+  ['settings-health', '/settings/health'],
 ]
 
 for (const language of LANGUAGES) {

@@ -15,7 +15,7 @@ export type Leaf = Schema['Leaf']
 
 /** How often what is on screen is asked for again. */
 export const LIVE_MS = 10_000
-const SLOW_MS = 60_000
+export const SLOW_MS = 60_000
 
 export const LIST_MAX = 500
 
@@ -239,6 +239,109 @@ export const findings = (tenant: string, query: Asked<'/api/v1/findings'>) =>
         }),
       ),
     refetchInterval: LIVE_MS,
+  })
+
+export type User = Schema['UserView']
+export type Token = Schema['TokenView']
+export type Tenant = Schema['TenantView']
+export type Policy = Schema['PolicyView']
+
+export const users = (tenant: string) =>
+  queryOptions({
+    queryKey: [tenant, 'users'],
+    queryFn: () => take(api.GET('/api/v1/users', { headers: as(tenant) })),
+    refetchInterval: SLOW_MS,
+  })
+
+export const tokens = (tenant: string) =>
+  queryOptions({
+    queryKey: [tenant, 'tokens'],
+    queryFn: () => take(api.GET('/api/v1/tokens', { headers: as(tenant) })),
+    refetchInterval: SLOW_MS,
+  })
+
+/** The tenant's own response policy; `null` while the shipped ones are in force. */
+export const policy = (tenant: string) =>
+  queryOptions({
+    queryKey: [tenant, 'policy'],
+    queryFn: () =>
+      take(api.GET('/api/v1/policy', { headers: as(tenant) })).catch((error: unknown) => {
+        if (error instanceof Refusal && error.problem.code === 'policy-missing') return null
+        throw error
+      }),
+  })
+
+export const POLICY_VERSIONS = 50
+
+/** Newest first, without an end. */
+export const policyVersions = (tenant: string) =>
+  infiniteQueryOptions({
+    queryKey: [tenant, 'policy-versions'],
+    initialPageParam: undefined as number | undefined,
+    queryFn: ({ pageParam }) =>
+      take(
+        api.GET('/api/v1/policy/versions', {
+          headers: as(tenant),
+          params: { query: { before: pageParam, limit: POLICY_VERSIONS } },
+        }),
+      ),
+    getNextPageParam: (page) => (page.length < POLICY_VERSIONS ? undefined : page.at(-1)?.version),
+  })
+
+export const policyVersion = (tenant: string, version: number) =>
+  queryOptions({
+    queryKey: [tenant, 'policy-version', version],
+    queryFn: () =>
+      take(
+        api.GET('/api/v1/policy/versions/{version}', {
+          headers: as(tenant),
+          params: { path: { version } },
+        }),
+      ),
+    staleTime: Infinity,
+  })
+
+export const policyCheck = (tenant: string, text: string) =>
+  queryOptions({
+    queryKey: [tenant, 'policy-check', text],
+    queryFn: () => take(api.POST('/api/v1/policy/check', { headers: as(tenant), body: { text } })),
+    staleTime: Infinity,
+    gcTime: SLOW_MS,
+  })
+
+export const trustSite = (tenant: string) =>
+  queryOptions({
+    queryKey: [tenant, 'trust-site'],
+    queryFn: () => take(api.GET('/api/v1/trust/site', { headers: as(tenant) })),
+  })
+
+export const register = (tenant: string, name: string) =>
+  infiniteQueryOptions({
+    queryKey: [tenant, 'register', name],
+    initialPageParam: undefined as string | undefined,
+    queryFn: ({ pageParam }) =>
+      take(
+        api.GET('/api/v1/trust/registers/{register}', {
+          headers: as(tenant),
+          params: { path: { register: name }, query: { after: pageParam, limit: LIST_MAX } },
+        }),
+      ),
+    getNextPageParam: (page) => page.next ?? undefined,
+  })
+
+/** Hosts that told of processes, files, connections or kernel modules (OCSF 1xxx) within the day. */
+export const hosts = (tenant: string) =>
+  queryOptions({
+    queryKey: [tenant, 'hosts'],
+    // Until there is one, somebody may be waiting for it.
+    refetchInterval: ({ state }) => (state.data ? SLOW_MS : LIVE_MS),
+    queryFn: async () => {
+      const sql =
+        'select count(distinct coalesce(device, source)) as hosts from events where class_uid between 1001 and 1999 ' +
+        `and time > now() - interval '${RATE_HOURS} hours'`
+      const answer = await take(api.POST('/api/v1/query', { headers: as(tenant), body: { sql } }))
+      return Number((answer.rows as [number][])[0]?.[0] ?? 0)
+    },
   })
 
 export const AUDIT_PAGE = 100

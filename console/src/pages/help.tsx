@@ -1,10 +1,15 @@
+import { useNavigate } from '@tanstack/react-router'
+import { showFirstSteps, useFirstSteps } from '~/domain/first'
 import { useTranslation } from '~/i18n'
+import { Button } from '~/ui/Button'
 import { Dialog } from '~/ui/Dialog'
 import { usePages } from './pages'
 
 export function Help({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation()
   const pages = usePages()
+  const first = useFirstSteps()
+  const navigate = useNavigate()
   const keys: [string, string][] = [
     ['Ctrl K / ⌘ K', t('help.palette')],
     ['?', t('help.title')],
@@ -29,6 +34,19 @@ export function Help({ onClose }: { onClose: () => void }) {
           </div>
         ))}
       </dl>
+      {first.isOffered && !first.isShown && (
+        <footer className="dialog-foot">
+          <Button
+            onClick={() => {
+              showFirstSteps(true)
+              onClose()
+              void navigate({ to: '/' })
+            }}
+          >
+            {t('first.show')}
+          </Button>
+        </footer>
+      )}
     </Dialog>
   )
 }

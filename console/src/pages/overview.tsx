@@ -1,13 +1,11 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import { useMemo } from 'react'
+import { Suspense, lazy } from 'react'
 import {
-  RATE_HOURS,
   actions,
   health,
   incidents,
   restrictions,
-  sources,
   type Action,
   type Incident,
   type Restriction,
@@ -15,12 +13,13 @@ import {
 } from '~/api/queries'
 import { ActionCard } from '~/domain/ActionCard'
 import { splitEntity } from '~/domain/EntityLink'
+import { useFirstSteps } from '~/domain/first'
 import { IncidentLine } from '~/domain/IncidentLine'
 import { useMay, useTenant } from '~/domain/session'
+import { Sources } from '~/domain/Sources'
 import { RungBadge, SEVERITIES, SeverityBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
 import { Badge } from '~/ui/Badge'
-import { Bars } from '~/ui/Bars'
 import { useFormat } from '~/ui/format'
 import { Page, Panel } from '~/ui/Page'
 import { Raw } from '~/ui/Raw'
@@ -32,12 +31,20 @@ const DAY_MS = 24 * 3_600_000
 const LISTED = 6
 const CARDS = 4
 
+const FirstSteps = lazy(() => import('./first-steps').then((it) => ({ default: it.FirstSteps })))
+
 export function Overview() {
   const { t } = useTranslation()
   const may = useMay()
+  const first = useFirstSteps()
   return (
     <Page title={t('page.overview')}>
       <div className="overview">
+        {first.isShown && (
+          <Suspense fallback={null}>
+            <FirstSteps />
+          </Suspense>
+        )}
         <div className="overview-main">
           <Waiting />
           <OpenIncidents />
@@ -257,9 +264,6 @@ function kinds(held: Restriction[]): [string, number][] {
   return [...counts].sort((a, b) => b[1] - a[1])
 }
 
-/** A source that reported within the day and not within the last hour has fallen silent. */
-const SILENT_MS = 3_600_000
-
 function Evidence() {
   const { t } = useTranslation()
   const format = useFormat()
@@ -326,62 +330,5 @@ function Evidence() {
         )}
       </Loaded>
     </Panel>
-  )
-}
-
-function Sources() {
-  const { t } = useTranslation()
-  const format = useFormat()
-  const now = useTick(true)
-  const query = useQuery(sources(useTenant()))
-  const isSilent = useMemo(() => (last: number) => now - last > SILENT_MS, [now])
-  return (
-    <Loaded query={query} rows={3}>
-      {({ rates, isCut }) =>
-        rates.length === 0 ? (
-          <Empty title={t('evidence.none')}>{t('evidence.none.text')}</Empty>
-        ) : (
-          <div className="scroll-x" tabIndex={0} role="region" aria-label={t('evidence.sources')}>
-            <table className="table">
-              <caption className="only-read">{t('evidence.sources')}</caption>
-              <thead>
-                <tr>
-                  <th scope="col">{t('evidence.source')}</th>
-                  <th scope="col">{t('evidence.day')}</th>
-                  <th scope="col" className="number">
-                    {t('evidence.events')}
-                  </th>
-                  <th scope="col">{t('evidence.last')}</th>
-                </tr>
-              </thead>
-              <tbody>
-                {rates.map((rate) => (
-                  <tr key={rate.source}>
-                    <td>
-                      {rate.source === '' ? t('evidence.nameless') : <Raw text={rate.source} />}{' '}
-                      {isSilent(rate.last) && <Badge tone="medium">{t('evidence.silent')}</Badge>}
-                    </td>
-                    <td>
-                      <Bars
-                        values={rate.hours}
-                        label={t('evidence.hours', {
-                          n: RATE_HOURS,
-                          most: Math.max(...rate.hours),
-                        })}
-                      />
-                    </td>
-                    <td className="number">{format.number(rate.events)}</td>
-                    <td>
-                      <Time at={rate.last} form="ago" />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-            {isCut && <p className="panel-note">{t('evidence.cut')}</p>}
-          </div>
-        )
-      }
-    </Loaded>
   )
 }

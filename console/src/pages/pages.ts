@@ -3,7 +3,7 @@ import { useTranslation } from '~/i18n'
 import type { IconName } from '~/ui/Icon'
 
 type Page = {
-  to: '/' | '/incidents' | '/response' | '/rules' | '/audit'
+  to: '/' | '/incidents' | '/response' | '/rules' | '/audit' | '/settings'
   title: string
   icon: IconName
   keys: string
@@ -31,6 +31,7 @@ export function usePages(): Page[] {
       keys: 'g a',
       isThere: may('audit.read'),
     },
+    { to: '/settings', title: t('page.settings'), icon: 'settings', keys: 'g s', isThere: true },
   ]
   return all.filter((page) => page.isThere)
 }

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useId, useState } from 'react'
 import { incidents } from '~/api/queries'
+import { showFirstSteps, useFirstSteps } from '~/domain/first'
 import { useMe, useTenant } from '~/domain/session'
 import { useSignOut } from '~/domain/sign-out'
 import { LANGUAGES, isLanguage, setLanguage, useTranslation, useWord } from '~/i18n'
@@ -10,6 +11,7 @@ import { Icon, type IconName } from '~/ui/Icon'
 import { Raw } from '~/ui/Raw'
 import { THEMES, setTheme } from '~/ui/theme'
 import { usePages } from './pages'
+import { useSections } from './settings/sections'
 import { OPEN_INCIDENTS } from './shell'
 
 type Command = { id: string; text: string; about?: string; icon?: IconName; run: () => void }
@@ -110,6 +112,8 @@ function useCommands(onHelp: () => void): Command[] {
   const navigate = useNavigate()
   const pages = usePages()
   const signOut = useSignOut()
+  const sections = useSections().flatMap((group) => group.sections)
+  const first = useFirstSteps()
   const open = useQuery(incidents(useTenant(), OPEN_INCIDENTS)).data?.items ?? []
   return [
     ...pages.map((page) => ({
@@ -132,6 +136,25 @@ function useCommands(onHelp: () => void): Command[] {
       icon: 'incidents',
       run: () => void navigate({ to: '/incidents', search: { assignee: me.user } }),
     },
+    ...sections.map(({ to, title }) => ({
+      id: `section${to.replaceAll('/', '')}`,
+      text: `${t('page.settings')}: ${title}`,
+      icon: 'settings' as const,
+      run: () => void navigate({ to }),
+    })),
+    ...(first.isOffered && !first.isShown
+      ? [
+          {
+            id: 'first',
+            text: t('first.show'),
+            icon: 'check' as const,
+            run: () => {
+              showFirstSteps(true)
+              void navigate({ to: '/' })
+            },
+          },
+        ]
+      : []),
     ...THEMES.map((theme) => ({
       id: `theme${theme}`,
       text: `${t('theme.title')}: ${t(`theme.${theme}`)}`,

@@ -3,6 +3,8 @@ const PATHS = {
   incidents: 'M10 3 2.5 16.5h15L10 3Zm0 5v4m0 2v.5',
   response: 'M10 2.5 4 5v4.5c0 4 2.6 6.6 6 8 3.4-1.4 6-4 6-8V5l-6-2.5ZM7.5 9.8l2 2 3.3-3.6',
   rules: 'M3 5h3m3 0h8M3 10h3m3 0h8M3 15h3m3 0h8M7.500 3.500v3m4 2v3m-5 2v3',
+  settings: 'M3 6h7m4 0h3M3 14h3m4 0h7M12 4v4M8 12v4',
+  more: 'M4.5 10h.01M10 10h.01M15.500 10h.01',
   audit: 'M5 3h7l3.5 3.5V17H5V3Zm3 6h5m-5 3h5m-5-6h2',
   menu: 'M3 5.5h14M3 10h14M3 14.5h14',
   close: 'm5 5 10 10M15 5 5 15',

@@ -5,6 +5,7 @@ const SECOND = 1000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
+const BYTES = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte']
 
 /** Numbers and times as the reader's language writes them, in the browser's time zone. */
 export function useFormat() {
@@ -21,12 +22,22 @@ export function useFormat() {
     const compact = new Intl.NumberFormat(tag, { notation: 'compact', maximumFractionDigits: 1 })
     const share = new Intl.NumberFormat(tag, { style: 'percent', maximumFractionDigits: 0 })
     const ago = new Intl.RelativeTimeFormat(tag, { numeric: 'auto', style: 'short' })
-    const unit = (name: string, value: number) =>
-      new Intl.NumberFormat(tag, { style: 'unit', unit: name, unitDisplay: 'short' }).format(value)
+    const unit = (name: string, value: number, display: 'short' | 'narrow' = 'short') =>
+      new Intl.NumberFormat(tag, {
+        style: 'unit',
+        unit: name,
+        unitDisplay: display,
+        maximumFractionDigits: 1,
+      }).format(value)
     return {
       number: (value: number) => number.format(value),
       compact: (value: number) => compact.format(value),
       share: (value: number) => share.format(value),
+      /** In the largest unit that leaves a whole number before the point; powers of 1000, as disks count. */
+      bytes: (value: number) => {
+        const at = Math.min(BYTES.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3))
+        return unit(BYTES[at] ?? 'byte', value / 1000 ** at, 'narrow')
+      },
       /** Today the clock, on another day with the day. */
       short: (ms: number) =>
         new Date(ms).toDateString() === new Date().toDateString()

@@ -6,7 +6,6 @@ export type Keys = Record<string, (event: KeyboardEvent) => void>
 const SEQUENCE_MS = 1_200
 
 let first: { key: string; at: number } | undefined
-let last: typeof first
 
 /** Whether keys are letters now: somebody types, or a dialog or menu has the keyboard. */
 function isBusy(event: KeyboardEvent): boolean {
@@ -37,13 +36,16 @@ export function useKeys(keys: Keys) {
   }, [])
 }
 
-/** Remembers the first key of a sequence; called once, at the start. */
+/** Remembers the first key of a sequence; called once, at the start. Before any other listener looks at the second. */
 export function rememberFirstKeys() {
-  window.addEventListener('keydown', (event) => {
-    const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && event.key.length === 1
-    const next = isPlain && !isBusy(event) ? { key: event.key, at: Date.now() } : undefined
-    // This listener is the first: the others find the key before this one, however quickly it was followed.
-    first = last
-    last = next
-  })
+  let last: typeof first
+  window.addEventListener(
+    'keydown',
+    (event) => {
+      const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && event.key.length === 1
+      first = last
+      last = isPlain && !isBusy(event) ? { key: event.key, at: Date.now() } : undefined
+    },
+    { capture: true },
+  )
 }
