@@ -11,6 +11,7 @@ export type Right =
   | 'evidence.reveal'
   | 'evidence.export'
   | 'actions.decide'
+  | 'rules.write'
   | 'audit.read'
   | 'health.read'
 

@@ -14,6 +14,7 @@ export function useFormat() {
     const at = (options: Intl.DateTimeFormatOptions) =>
       new Intl.DateTimeFormat(tag, { hourCycle: 'h23', ...options })
     const clock = at({ hour: '2-digit', minute: '2-digit', second: '2-digit' })
+    const hour = at({ hour: '2-digit', minute: '2-digit' })
     const day = at({ month: 'short', day: 'numeric' })
     const whole = at({ dateStyle: 'medium', timeStyle: 'medium' })
     const number = new Intl.NumberFormat(tag, { maximumFractionDigits: 2 })
@@ -32,6 +33,8 @@ export function useFormat() {
           ? clock.format(ms)
           : `${day.format(ms)} ${clock.format(ms)}`,
       clock: (ms: number) => clock.format(ms),
+      hour: (ms: number) => hour.format(ms),
+      day: (ms: number) => day.format(ms),
       whole: (ms: number) => whole.format(ms),
       ago: (ms: number) => {
         const past = ms - Date.now()

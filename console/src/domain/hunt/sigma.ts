@@ -30,7 +30,6 @@ export type Draft = {
 
 /** YAML's own quotes; what has controls in it, JSON's. */
 function yaml(text: string): string {
-  // eslint-disable-next-line no-control-regex -- exactly those
   if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff]/.test(text)) return JSON.stringify(text)
   return `'${text.replaceAll("'", "''")}'`
 }

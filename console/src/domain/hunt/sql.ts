@@ -118,9 +118,15 @@ export function where(span: Span, asked: string | undefined): string {
 export type Cursor = { time: number; id: string }
 export type Sort = 'newest' | 'oldest'
 
+/** A column as it is shown; `what` says in one line what happened. */
+export type Shown = Column | 'what'
+
+const WHAT =
+  "coalesce(method || ' ' || path, process_cmd_line, file_path, message, outcome_action) as what"
+
 /** Rows of one page; `time` and `id` stand first. */
 export function rowsSql(
-  columns: readonly Column[],
+  columns: readonly Shown[],
   span: Span,
   asked: string | undefined,
   sort: Sort,
@@ -134,8 +140,10 @@ export function rowsSql(
   return `select ${selected(columns)} from events where ${all} order by time ${way}, id ${way}`
 }
 
-export const selected = (columns: readonly Column[]) =>
-  [...new Set<Column>(['time', 'id', ...columns])].join(', ')
+export const selected = (columns: readonly Shown[]) =>
+  [...new Set<Shown>(['time', 'id', ...columns])]
+    .map((name) => (name === 'what' ? WHAT : name))
+    .join(', ')
 
 export type Stack = 'outcome' | 'class_uid'
 
@@ -167,7 +175,7 @@ export function topSql(
 
 /** What came in between two moments of receipt; the window's size beside each row. */
 export function tailSql(
-  columns: readonly Column[],
+  columns: readonly Shown[],
   since: string,
   asked: string | undefined,
   lagMs: number,
