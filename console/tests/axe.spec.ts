@@ -6,6 +6,8 @@ const PAGES = [
   '/',
   '/incidents',
   '/incident',
+  '/hunt',
+  '/hunt?mode=sql',
   '/findings',
   '/event',
   '/response?view=force',

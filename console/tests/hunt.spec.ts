@@ -1,6 +1,7 @@
 import AxeBuilder from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
 import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { LANGUAGES, expect, test, words } from './house'
 import { HOSTILE, PAYLOADS } from './story'
 
@@ -44,6 +45,8 @@ const visitAt = (time: number, more: object = {}) => ({
 test('from everything to one event: query, facet, value, histogram, back', async ({ visit }) => {
   const page = await visit({ role: 'analyst' })
   await page.goto('/')
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Overview')
+  await expect(page.locator('.incident-line').first()).toBeVisible()
   await page.keyboard.press('g')
   await page.keyboard.press('h')
   await expect(page).toHaveURL(/\/hunt/)
@@ -122,10 +125,6 @@ test('every sign of the language finds what it says', async ({ visit }) => {
   ]
   for (const [query, count] of cases) {
     await ask(page, query)
-    await expect(page, query).toHaveURL(
-      (url) =>
-        url.searchParams.get('q') === query || /^"?\d/.test(query) || url.search.includes('q='),
-    )
     if (count === 0) await expect(page.getByText('Nothing found'), query).toBeVisible()
     else await expect(rows(page), query).toHaveCount(count)
     await expect(page.locator('.state-failed')).toHaveCount(0)
@@ -179,7 +178,7 @@ test('SQL: begins with the search, shows any columns, points at a mistake', asyn
   const field = page.getByRole('textbox', { name: 'SQL over the table events' })
   await expect(field).toHaveValue(/path = '\/login'/)
   await page.getByRole('button', { name: 'Run' }).click()
-  await expect(page.getByRole('heading', { name: '26 rows' })).toBeVisible()
+  await expect(page.getByText('26 rows', { exact: true })).toBeVisible()
   await field.fill('select outcome, count(*) as n\nfrom events group by otcome')
   await field.press('Control+Enter')
   await expect(page.getByText('there is no column `otcome`').first()).toBeVisible()
@@ -211,7 +210,7 @@ test('columns, order and range stand in the address', async ({ visit }) => {
   await page.keyboard.press('Escape')
   await expect(page.getByRole('columnheader', { name: 'user_agent' })).toBeVisible()
   await expect(page).toHaveURL(/user_agent/)
-  await page.getByRole('button', { name: 'When' }).click()
+  await page.getByRole('button', { name: 'Time' }).click()
   await expect(page).toHaveURL(/sort=oldest/)
   await expect(rows(page).first()).toContainText('user0')
   await page.getByLabel('Time range').selectOption('15m')
@@ -334,7 +333,7 @@ test('a query becomes a rule that the server takes', async ({ visit }) => {
   await dialog.getByLabel('Level').selectOption('high')
   await dialog.getByRole('button', { name: 'Check' }).click()
   await expect(dialog.getByText('The rule can run.')).toBeVisible()
-  await dialog.getByLabel('Reason').fill('a hunt found it')
+  await dialog.getByLabel('Why').fill('a hunt found it')
   await dialog.getByRole('button', { name: 'Save rule' }).click()
   await expect(dialog.getByText('The rule is saved and at work:')).toBeVisible()
   const id = await dialog.locator('code').innerText()
@@ -368,6 +367,50 @@ for (const text of [
     await expect(dialog.getByText('The rule can run.')).toBeVisible()
   })
 }
+
+test('export: the query as CSV, NDJSON and Parquet', async ({ visit }) => {
+  const page = await visit({ role: 'analyst' })
+  await page.goto('/hunt?q=path%3A%2Flogin')
+  await expect(rows(page)).toHaveCount(26)
+  const type = await page.evaluate(async () => {
+    const me = await (await fetch('/api/v1/me')).json()
+    const headers = {
+      'content-type': 'application/json',
+      'plura-csrf': me.csrf,
+      accept: 'text/csv',
+    }
+    const body = JSON.stringify({ sql: 'select id from events' })
+    return (await fetch('/api/v1/query', { method: 'POST', headers, body })).headers.get(
+      'content-type',
+    )
+  })
+  test.skip(!type?.startsWith('text/csv'), 'this server does not export yet')
+  await page.getByRole('button', { name: 'Export' }).click()
+  const dialog = page.getByRole('dialog')
+  for (const [name, begin] of [
+    ['CSV', 'time,id,what,outcome,http_code,src_ip,account,source'],
+    ['NDJSON', '{"'],
+    ['Parquet', 'PAR1'],
+  ] as const) {
+    await dialog.getByRole('radio', { name }).check()
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      dialog.getByRole('button', { name: 'Download' }).click(),
+    ])
+    expect(download.suggestedFilename()).toMatch(/^plura-hunt-[\dT-]+\.(csv|ndjson|parquet)$/)
+    const text = readFileSync(await download.path(), 'latin1')
+    expect(text.replace(/^\u00EF\u00BB\u00BF/, '').startsWith(begin)).toBe(true)
+    if (name !== 'Parquet') expect(text.trim().split(/\r?\n/).length).toBe(name === 'CSV' ? 27 : 26)
+    await expect(dialog.getByText(/^Downloaded/)).toBeVisible()
+  }
+  await dialog.getByRole('radio', { name: 'NDJSON' }).check()
+  await dialog.getByRole('radio', { name: 'All columns' }).check()
+  const [whole] = await Promise.all([
+    page.waitForEvent('download'),
+    dialog.getByRole('button', { name: 'Download' }).click(),
+  ])
+  expect(readFileSync(await whole.path(), 'utf8')).toContain('request_headers')
+})
 
 test('by role: who may not search is not led here, who may not write rules is not offered it', async ({
   visit,

@@ -333,12 +333,16 @@ function Found(props: FoundProps) {
                   <HuntTable {...{ columns, rows, sort, onSort, onOpen, onTerm }} />
                   <footer className="hunt-pager">
                     <span className="quiet" role="status">
-                      {t('hunt.page', {
-                        from: format.number(begin + 1),
-                        until: format.number(begin + rows.length),
-                      })}{' '}
-                      · {t('hunt.took', { ms: format.number(ms) })}
-                      {by === 'time' && ` · ${t('hunt.cut.time')}`}
+                      {query.isPlaceholderData
+                        ? t('ui.loading')
+                        : [
+                            t('hunt.page', {
+                              from: format.number(begin + 1),
+                              until: format.number(begin + rows.length),
+                            }),
+                            t('hunt.took', { ms: format.number(ms) }),
+                            ...(by === 'time' ? [t('hunt.cut.time')] : []),
+                          ].join(' · ')}
                     </span>
                     <span className="pager">
                       <Button

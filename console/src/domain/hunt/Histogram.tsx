@@ -126,9 +126,12 @@ function Chart(props: { bars: Bars; span: Span; stack: Stack; onNarrow: (span: S
     until: Math.min(span.until, Math.ceil(until)),
   })
   const narrow = useEffectEvent((from: number, until: number) => onNarrow(clip(from, until)))
-  const tick = useEffectEvent((seconds: number, step: number) =>
-    step >= 86_400 ? format.day(seconds * 1000) : format.hour(seconds * 1000),
-  )
+  // Midnight is written as the day it begins.
+  const tick = useEffectEvent((seconds: number, step: number) => {
+    const ms = seconds * 1000
+    const isMidnight = new Date(ms).getHours() === 0 && new Date(ms).getMinutes() === 0
+    return step >= 86_400 || isMidnight ? format.day(ms) : format.hour(ms)
+  })
   const count = useEffectEvent((value: number) => format.compact(value))
   useEffect(() => {
     const place = box.current
@@ -165,6 +168,7 @@ function Chart(props: { bars: Bars; span: Span; stack: Stack; onNarrow: (span: S
             ...axis,
             size: 24,
             grid: { show: false },
+            space: 64,
             values: (_, splits, __, ___, step) => splits.map((value) => tick(value, step)),
           },
           { ...axis, size: 46, splits: () => [0, most / 2, most], values: (_, s) => s.map(count) },

@@ -129,7 +129,9 @@ function Result({ answer, onOpen }: { answer: Answer; onOpen: (id: string) => vo
   return (
     <div className="panel">
       <header className="panel-head">
-        <h2 role="status">{t('hunt.sql.rows', { n: format.number(rows.length) })}</h2>
+        <h2>
+          <span role="status">{t('hunt.sql.rows', { n: format.number(rows.length) })}</span>
+        </h2>
         <span className="quiet">{t('hunt.took', { ms: format.number(answer.elapsed_ms) })}</span>
       </header>
       {rows.length === 0 ? (
