@@ -5,7 +5,10 @@ export type Keys = Record<string, (event: KeyboardEvent) => void>
 
 const SEQUENCE_MS = 1_200
 
-let first: { key: string; at: number } | undefined
+type Pressed = { key: string; at: number } | undefined
+
+let first: Pressed
+let latest: Pressed
 
 /** Whether keys are letters now: somebody types, or a dialog or menu has the keyboard. */
 function isBusy(event: KeyboardEvent): boolean {
@@ -36,12 +39,12 @@ export function useKeys(keys: Keys) {
   }, [])
 }
 
-/** Remembers the first key of a sequence; called once, at the start. */
+/** Remembers the key before this one; called once, at the start, so that it hears a key before all others do. */
 export function rememberFirstKeys() {
-  window.addEventListener('keydown', (event) => {
+  const remember = (event: KeyboardEvent) => {
     const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey && event.key.length === 1
-    const next = isPlain && !isBusy(event) ? { key: event.key, at: Date.now() } : undefined
-    // After every other listener has looked at this key.
-    setTimeout(() => (first = next))
-  })
+    first = latest
+    latest = isPlain && !isBusy(event) ? { key: event.key, at: Date.now() } : undefined
+  }
+  window.addEventListener('keydown', remember, true)
 }

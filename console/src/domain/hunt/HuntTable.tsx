@@ -1,5 +1,5 @@
 import { useNavigate } from '@tanstack/react-router'
-import { memo, useCallback, useEffect, useRef, useState } from 'react'
+import { memo, useCallback, useRef, useState } from 'react'
 import { useTranslation, useWord } from '~/i18n'
 import { Icon } from '~/ui/Icon'
 import { useKeys } from '~/ui/keys'
@@ -31,15 +31,15 @@ export function HuntTable(props: {
   const navigate = useNavigate()
   const [pressed, setPressed] = useState<Pressed>()
   const body = useRef<HTMLTableSectionElement>(null)
-  const [at, setAt] = useState(-1)
-  const move = (step: number) => setAt(Math.max(0, Math.min(rows.length - 1, at + step)))
+  // Of a hundred rows one has its values in the order of Tab: the one that has the focus.
+  const [current, setCurrent] = useState<string>()
+  const move = (step: number) => {
+    const at = rows.findIndex((row) => row.id === current)
+    const next = body.current?.rows[Math.max(0, Math.min(rows.length - 1, at + step))]
+    next?.querySelector<HTMLElement>('.event-open')?.focus({ preventScroll: true })
+    next?.scrollIntoView({ block: 'nearest' })
+  }
   useKeys({ j: () => move(1), k: () => move(-1) })
-  useEffect(() => {
-    if (at < 0) return
-    const button = body.current?.rows[at]?.querySelector<HTMLElement>('.event-open')
-    button?.focus({ preventScroll: true })
-    button?.closest('tr')?.scrollIntoView({ block: 'nearest' })
-  }, [at])
   const press = useCallback((one: Pressed) => setPressed(one), [])
   return (
     <div className="scroll-x">
@@ -69,7 +69,15 @@ export function HuntTable(props: {
         </thead>
         <tbody ref={body}>
           {rows.map((row) => (
-            <OneRow key={row.id} row={row} columns={columns} onOpen={onOpen} onPress={press} />
+            <OneRow
+              key={row.id}
+              row={row}
+              columns={columns}
+              isCurrent={row.id === current}
+              onCurrent={setCurrent}
+              onOpen={onOpen}
+              onPress={press}
+            />
           ))}
         </tbody>
       </table>
@@ -117,14 +125,16 @@ export function HuntTable(props: {
 const OneRow = memo(function OneRow(props: {
   row: Row
   columns: readonly Shown[]
+  isCurrent: boolean
+  onCurrent: (id: string) => void
   onOpen: (id: string) => void
   onPress: (pressed: Pressed) => void
 }) {
-  const { row, columns, onOpen, onPress } = props
+  const { row, columns, isCurrent, onCurrent, onOpen, onPress } = props
   const { t } = useTranslation()
   const word = useWord()
   return (
-    <tr>
+    <tr onFocus={() => onCurrent(row.id)}>
       <td className="events-when">
         <button
           type="button"
@@ -165,7 +175,7 @@ const OneRow = memo(function OneRow(props: {
               type="button"
               className="hunt-cell"
               aria-haspopup="menu"
-              tabIndex={-1}
+              tabIndex={isCurrent ? 0 : -1}
               onClick={(event) => onPress({ anchor: event.currentTarget, column, value: text })}
             >
               <Raw text={cut} />
