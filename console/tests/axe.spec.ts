@@ -15,6 +15,9 @@ const PAGES = [
   '/entities/address%3A203.0.113.66',
 ]
 
+/** Each test walks through every page. */
+test.describe.configure({ timeout: 180_000 })
+
 /** Opens a page by its short name; `/incident` is the first there is. */
 async function open(page: Page, path: string) {
   if (['/incident', '/findings', '/event'].includes(path)) {
