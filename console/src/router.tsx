@@ -161,6 +161,28 @@ const incident = createRoute({
   component: lazyRouteComponent(() => import('./pages/incident'), 'OneIncident'),
 })
 
+const moment = (value: unknown) =>
+  /^\d{1,15}$/.test(text(value) ?? '') ? Number(value) : undefined
+
+const hunt = createRoute({
+  getParentRoute: () => inside,
+  path: '/hunt',
+  validateSearch: read((search) => ({
+    q: text(search.q),
+    mode: oneOf(search.mode, 'sql'),
+    sql: text(search.sql),
+    range: oneOf(search.range, '15m', '1h', '24h', '7d', '30d'),
+    from: moment(search.from),
+    until: moment(search.until),
+    cols: text(search.cols),
+    sort: oneOf(search.sort, 'oldest'),
+    stack: oneOf(search.stack, 'class_uid'),
+    tail: oneOf(search.tail, true),
+    event: text(search.event),
+  })),
+  component: lazyRouteComponent(() => import('./pages/hunt'), 'Hunt'),
+})
+
 const entity = createRoute({
   getParentRoute: () => inside,
   path: '/entities/$entity',
@@ -295,6 +317,7 @@ export const router = createRouter({
       overview,
       incidents,
       incident,
+      hunt,
       entity,
       response,
       rules,

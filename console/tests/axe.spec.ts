@@ -7,6 +7,8 @@ const PAGES = [
   '/',
   '/incidents',
   '/incident',
+  '/hunt',
+  '/hunt?mode=sql',
   '/findings',
   '/event',
   '/response?view=force',
@@ -30,6 +32,9 @@ const PAGES = [
   `/rules/${RULE_ID}?view=replay`,
   `/rules/${RULE_ID}?view=text`,
 ]
+
+/** Each test walks through every page. */
+test.describe.configure({ timeout: 180_000 })
 
 /** Opens a page by its short name; `/incident` is the first there is. */
 async function open(page: Page, path: string) {

@@ -7,6 +7,8 @@ const PAGES: [string, string][] = [
   ['incident', '/incident'],
   ['findings', '/findings'],
   ['event', '/event'],
+  ['hunt', '/hunt?q=src_ip%3A203.0.113.66'],
+  ['hunt-sql', '/hunt?mode=sql'],
   ['response', '/response'],
   ['force', '/response?view=force'],
   ['entity', '/entities/address%3A203.0.113.66'],

@@ -104,7 +104,7 @@ function useLoud(told: Counted): string | undefined {
   const format = useFormat()
   const [day, most] = Object.entries(told.by_day).sort(([, a], [, b]) => b - a)[0] ?? ['', 0]
   if (most >= LOUD_HITS) {
-    return t('replay.loud.day', { n: format.number(most), day: format.day(day) })
+    return t('replay.loud.day', { n: format.number(most), day: format.utcDay(day) })
   }
   if (told.entities_total >= LOUD_ENTITIES) {
     return t('replay.loud.entities', { n: format.number(told.entities_total) })

@@ -65,7 +65,7 @@ export function Day({ day }: { day: string }) {
   const format = useFormat()
   return (
     <time dateTime={day} title={`${day} UTC`}>
-      {format.day(day)}
+      {format.utcDay(day)}
     </time>
   )
 }

@@ -3,7 +3,7 @@ import { useTranslation } from '~/i18n'
 import type { IconName } from '~/ui/Icon'
 
 type Page = {
-  to: '/' | '/incidents' | '/response' | '/rules' | '/audit' | '/settings'
+  to: '/' | '/incidents' | '/hunt' | '/response' | '/rules' | '/audit' | '/settings'
   title: string
   icon: IconName
   keys: string
@@ -16,6 +16,13 @@ export function usePages(): Page[] {
   const all: (Page & { isThere: boolean })[] = [
     { to: '/', title: t('page.overview'), icon: 'overview', keys: 'g o', isThere: true },
     { to: '/incidents', title: t('page.incidents'), icon: 'incidents', keys: 'g i', isThere: true },
+    {
+      to: '/hunt',
+      title: t('page.hunt'),
+      icon: 'hunt',
+      keys: 'g h',
+      isThere: may('events.query'),
+    },
     { to: '/response', title: t('page.response'), icon: 'response', keys: 'g r', isThere: true },
     {
       to: '/rules',

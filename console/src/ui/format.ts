@@ -15,6 +15,7 @@ export function useFormat() {
     const at = (options: Intl.DateTimeFormatOptions) =>
       new Intl.DateTimeFormat(tag, { hourCycle: 'h23', ...options })
     const clock = at({ hour: '2-digit', minute: '2-digit', second: '2-digit' })
+    const hour = at({ hour: '2-digit', minute: '2-digit' })
     const day = at({ month: 'short', day: 'numeric' })
     const utcDay = at({ month: 'short', day: 'numeric', timeZone: 'UTC' })
     const whole = at({ dateStyle: 'medium', timeStyle: 'medium' })
@@ -45,7 +46,9 @@ export function useFormat() {
           : `${day.format(ms)} ${clock.format(ms)}`,
       clock: (ms: number) => clock.format(ms),
       /** A whole day, `2026-01-31`, which belongs to no zone. */
-      day: (day: string) => utcDay.format(Date.parse(day)),
+      utcDay: (day: string) => utcDay.format(Date.parse(day)),
+      hour: (ms: number) => hour.format(ms),
+      day: (ms: number) => day.format(ms),
       whole: (ms: number) => whole.format(ms),
       ago: (ms: number) => {
         const past = ms - Date.now()

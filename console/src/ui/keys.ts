@@ -5,7 +5,9 @@ export type Keys = Record<string, (event: KeyboardEvent) => void>
 
 const SEQUENCE_MS = 1_200
 
-let first: { key: string; at: number } | undefined
+type Pressed = { key: string; at: number } | undefined
+
+let first: Pressed
 
 /** Whether keys are letters now: somebody types, or a dialog or menu has the keyboard. */
 function isBusy(event: KeyboardEvent): boolean {
@@ -38,7 +40,7 @@ export function useKeys(keys: Keys) {
 
 /** Remembers the first key of a sequence; called once, at the start. Before any other listener looks at the second. */
 export function rememberFirstKeys() {
-  let last: typeof first
+  let last: Pressed
   window.addEventListener(
     'keydown',
     (event) => {
