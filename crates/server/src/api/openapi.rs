@@ -3,7 +3,7 @@
 use super::{
     actions, audit, authzen, entities, events, export, findings, forward_auth, gateway, health,
     incidents, intake, login, metrics, policies, second_factor, sigma, ssf, tenants, tokens, trust,
-    users,
+    trust_bench, users,
 };
 use crate::identity::guard::COOKIE;
 use crate::problem::Problem;
