@@ -592,8 +592,42 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Log in with name and password; answers a session cookie. */
+        /** Log in with name and password, and a code where there is a second factor; answers a session cookie. */
         post: operations["post-api-v1-login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign in with a passkey; answers a session cookie. The device verified its user: that is two factors. */
+        post: operations["post-api-v1-login-passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login/passkey/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin signing in with a passkey, which needs no name and no password. */
+        post: operations["post-api-v1-login-passkey-options"];
         delete?: never;
         options?: never;
         head?: never;
@@ -746,7 +780,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask in SQL. The table `events` holds this tenant's events, and nothing else can be named. */
+        /**
+         * Ask in SQL. The table `events` holds this tenant's events, and nothing else can be named.
+         * @description `Accept: text/csv`, `application/x-ndjson` or `application/vnd.apache.parquet` gives a file of up to 100,000
+         *     rows, which is recorded; `plura-truncated` says which limit cut it short.
+         */
         post: operations["post-api-v1-query"];
         delete?: never;
         options?: never;
@@ -765,6 +803,125 @@ export interface paths {
         get: operations["get-api-v1-restrictions"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What one has beside the password. */
+        get: operations["get-api-v1-second-factor"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor/codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin with one-time codes: a secret for an authenticator app. In force once a code of it is confirmed. */
+        post: operations["post-api-v1-second-factor-codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor/codes/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put one-time codes in force by showing one. Answers recovery codes, shown only here. */
+        post: operations["post-api-v1-second-factor-codes-confirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep a passkey the browser made. Answers recovery codes when it is the first second factor. */
+        post: operations["post-api-v1-second-factor-passkeys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor/passkeys/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin with a passkey: what the browser has to ask the device. */
+        post: operations["post-api-v1-second-factor-passkeys-options"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Renew the recovery codes: the earlier ones are void. */
+        post: operations["post-api-v1-second-factor-recovery-codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Remove the one-time codes or a passkey; every other session of the account ends. */
+        post: operations["post-api-v1-second-factor-remove"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1119,6 +1276,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/trust/policy/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Check a policy's text, its soundness, and cases if there are some, without using it. */
+        post: operations["post-api-v1-trust-policy-check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trust/policy/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Judge decisions that were kept by another policy, beside the one in force: who would be treated differently? */
+        post: operations["post-api-v1-trust-policy-compare"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/trust/policy/versions": {
         parameters: {
             query?: never;
@@ -1206,6 +1397,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/trust/what-if": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Judge an access that never was. Nothing is kept of it. */
+        post: operations["post-api-v1-trust-what-if"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users": {
         parameters: {
             query?: never;
@@ -1238,7 +1446,7 @@ export interface paths {
         delete: operations["delete-api-v1-users-id"];
         options?: never;
         head?: never;
-        /** Change a user's display name or role, disable, enable, or reset the password. */
+        /** Change a user's display name or role, disable, enable, or reset the password or the second factor. */
         patch: operations["patch-api-v1-users-id"];
         trace?: never;
     };
@@ -1481,6 +1689,13 @@ export interface components {
          * @enum {string}
          */
         Classification: "true-positive" | "false-positive" | "benign" | "undetermined";
+        /** @description Not in force until a code of it is shown. */
+        CodesProposed: {
+            /** @description Base32, to type into an app; shown only here. */
+            secret: string;
+            /** @description `otpauth://totp/…`, to show as a QR code. */
+            uri: string;
+        };
         ColumnView: {
             /** @description `text`, `integer`, `number`, `boolean`, `time`, or what Arrow calls it. */
             kind: string;
@@ -1888,12 +2103,16 @@ export interface components {
         LoggedIn: {
             /** @description To be sent as `Plura-Csrf` with every write. */
             csrf: string;
+            /** @description Nothing else is open until a second factor is added. */
+            must_add_second_factor: boolean;
             must_change_password: boolean;
             tenants: components["schemas"]["Membership"][];
             /** Format: uuid */
             user: string;
         };
         Login: {
+            /** @description A one-time code of six digits or a recovery code, from who has a second factor. */
+            code?: string | null;
             name: string;
             /** Format: password */
             password: string;
@@ -1946,6 +2165,8 @@ export interface components {
         Me: {
             /** @description To be sent as `Plura-Csrf` with every write; absent for API tokens. */
             csrf?: string | null;
+            /** @description Nothing else is open until a second factor is added. */
+            must_add_second_factor: boolean;
             must_change_password: boolean;
             name: string;
             rights: string[];
@@ -1976,6 +2197,17 @@ export interface components {
             rule?: string | null;
             /** @description What a selection of a rule is: `{"CommandLine|contains": "backup"}`, or a list of such. */
             selection?: unknown;
+        };
+        NewPasskey: {
+            /** @description `getAuthenticatorData()`. */
+            authenticator_data: string;
+            /** @description `clientDataJSON`. */
+            client_data: string;
+            id: string;
+            /** @description What the person calls it. */
+            name: string;
+            /** @description `getPublicKey()`: SubjectPublicKeyInfo. */
+            public_key: string;
         };
         NewPassword: {
             /** Format: password */
@@ -2048,6 +2280,11 @@ export interface components {
          * @enum {string}
          */
         OutcomeResult: "success" | "failure" | "unknown";
+        /** @description Whoever changes how they sign in says their password again. */
+        OwnPassword: {
+            /** Format: password */
+            password: string;
+        };
         /** @description A folder of rules, as it was loaded. */
         Pack: {
             /** @description Rule files. */
@@ -2255,6 +2492,36 @@ export interface components {
             properties?: Record<string, never>;
             type?: string | null;
         };
+        PasskeyLogin: {
+            authenticator_data: string;
+            client_data: string;
+            id: string;
+            signature: string;
+        };
+        /** @description What a browser needs to make a key (`navigator.credentials.create`). */
+        PasskeyQuestion: {
+            /** @description COSE's numbers. */
+            algorithms: number[];
+            /** @description base64url, as all that is binary here. */
+            challenge: string;
+            display: string;
+            /** @description Keys the person has already. */
+            known: string[];
+            name: string;
+            /** @description The host name the key is for. */
+            site: string;
+            /** Format: int64 */
+            timeout_ms: number;
+            /** @description The person, as the key names them. */
+            user: string;
+        };
+        PasskeyView: {
+            created: components["schemas"]["i64"];
+            /** @description base64url. */
+            id: string;
+            last_used?: components["schemas"]["i64"] | null;
+            name: string;
+        };
         /** @description Somebody of this tenant, by the name their colleagues know. */
         Person: {
             disabled: boolean;
@@ -2379,12 +2646,23 @@ export interface components {
             time: components["schemas"]["i64"];
             user_agent?: string | null;
         };
+        /** @description For the day the device is lost; each works once and they are shown only here. */
+        RecoveryCodes: {
+            /** @description Empty when earlier ones are still there. */
+            recovery_codes: string[];
+        };
         /** @description An entry as it is listed. */
         RegisterEntry: {
             author: string;
             changed: components["schemas"]["i64"];
             entry: Record<string, never>;
             id: string;
+        };
+        Removal: {
+            /** @description The passkey to remove; absent for the one-time codes. */
+            passkey?: string | null;
+            /** Format: password */
+            password: string;
         };
         Replay: {
             /** @description Hits by day of the event. */
@@ -2523,6 +2801,17 @@ export interface components {
          * @enum {string}
          */
         Rung: "observe" | "limit" | "step-up" | "isolate" | "block" | "revoke" | "rotate";
+        /** @description What the caller has beside the password. */
+        SecondFactor: {
+            codes_since?: components["schemas"]["i64"] | null;
+            passkeys: components["schemas"]["PasskeyView"][];
+            /** @description Passkeys belong to a host name: there are none where the address is a number. */
+            passkeys_possible: boolean;
+            /** Format: int64 */
+            recovery_codes_left: number;
+            /** @description Nobody works here without one (`sessions.second_factor_required`). */
+            required: boolean;
+        };
         /** @enum {string} */
         Semantic: "execute_all" | "deny_on_first_deny" | "permit_on_first_permit";
         /** @description A session's standing. */
@@ -2544,8 +2833,15 @@ export interface components {
          * @enum {string}
          */
         Severity: "informational" | "low" | "medium" | "high" | "critical";
+        /** @description What a browser needs to sign in (`navigator.credentials.get`). */
+        SignInQuestion: {
+            challenge: string;
+            site: string;
+            /** Format: int64 */
+            timeout_ms: number;
+        };
         SqlQuery: {
-            /** @description Rows at most; 1 to 10000. */
+            /** @description Rows at most; 1 to 10000, of a file to 100000. */
             rows?: number | null;
             /** @description One `SELECT` over the table `events`. */
             sql: string;
@@ -2623,6 +2919,36 @@ export interface components {
             revoked?: components["schemas"]["i64"] | null;
             scopes: string[];
         };
+        TrustCheck: {
+            /** @description Cases in the form of `plura trust exam`: scores, decisions and obligations that are expected. */
+            cases?: string | null;
+            /** @description YAML. */
+            policy: string;
+            /** @description Absent: what fits each case. */
+            profile?: string | null;
+        };
+        TrustChecked: {
+            /** @description How the cases ended, when there were some. */
+            exam?: Record<string, never> | null;
+            hash: string;
+            profiles: string[];
+            /** @description What every policy has to keep to, and this one does not. */
+            unsound: components["schemas"]["Diagnostic"][];
+        };
+        TrustCompare: {
+            /** @description YAML: compared with the policy in force. */
+            policy: string;
+            /** @description Judge by this profile instead of that of each decision. */
+            profile?: string | null;
+            /** @description From this time on (RFC 3339 or milliseconds). */
+            since?: string | null;
+        };
+        TrustCompared: {
+            /** @description Judged, other scores, other decisions, which could not be read, and the differences (200 at most). */
+            comparison: Record<string, never>;
+            /** @description There were more than 5,000 decisions: the newest were judged. */
+            truncated: boolean;
+        };
         TrustPolicyView: {
             author: string;
             created: components["schemas"]["i64"];
@@ -2652,11 +2978,17 @@ export interface components {
              */
             version: number;
         };
+        TypedCode: {
+            /** @description Six digits. */
+            code: string;
+        };
         UserChange: {
             disabled?: boolean | null;
             display?: string | null;
             /** @description `true` gives a new one-time password and ends every session. */
             reset_password?: boolean;
+            /** @description `true` removes one-time codes, passkeys and recovery codes of somebody who lost them, and ends every session. */
+            reset_second_factor?: boolean;
             role?: string | null;
         };
         UserMade: {
@@ -2674,6 +3006,36 @@ export interface components {
             name: string;
             /** @description In this tenant. */
             role?: string | null;
+            /** @description One-time codes or a passkey are in force. */
+            second_factor: boolean;
+        };
+        WhatIf: {
+            /** @description What the resource asks for. */
+            demands?: Record<string, never>;
+            /** @description YAML; absent: the policy in force. */
+            policy?: string | null;
+            /** @description Absent: the profile in force. */
+            profile?: string | null;
+            /** @description What is known, by signal. */
+            signals: Record<string, never>;
+            /** @description Those among them that fell silent after they said this. */
+            silent?: string[];
+        };
+        WhatIfAnswer: {
+            decision: Record<string, never>;
+            profiles: string[];
+            /** @description Its reasons as sentences, by language. */
+            sentences: {
+                [key: string]: string[];
+            };
+            /** @description What each signal of the policy may say. */
+            signals: Record<string, never>;
+            /** @description The words of every code in it, by language. */
+            words: {
+                [key: string]: {
+                    [key: string]: string;
+                };
+            };
         };
         /** Format: int64 */
         i64: number;
@@ -3891,6 +4253,66 @@ export interface operations {
             };
         };
     };
+    "post-api-v1-login-passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyLogin"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoggedIn"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-api-v1-login-passkey-options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInQuestion"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "post-api-v1-logout": {
         parameters: {
             query?: never;
@@ -4206,6 +4628,224 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Restrictions"];
                 };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-api-v1-second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactor"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-api-v1-second-factor-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CodesProposed"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-api-v1-second-factor-codes-confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TypedCode"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-api-v1-second-factor-passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPasskey"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-api-v1-second-factor-passkeys-options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyQuestion"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-api-v1-second-factor-recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-api-v1-second-factor-remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Removal"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description problem */
             default: {
@@ -5119,6 +5759,70 @@ export interface operations {
             };
         };
     };
+    "post-api-v1-trust-policy-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrustCheck"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrustChecked"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-api-v1-trust-policy-compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrustCompare"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrustCompared"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "get-api-v1-trust-policy-versions": {
         parameters: {
             query?: {
@@ -5326,6 +6030,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TrustSiteView"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-api-v1-trust-what-if": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhatIf"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhatIfAnswer"];
                 };
             };
             /** @description problem */
