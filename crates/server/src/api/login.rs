@@ -109,6 +109,14 @@ impl Proof {
         }
     }
 
+    /// What is said and written down when it is not taken.
+    fn refusal(&self) -> (&'static str, Problem) {
+        match self {
+            Proof::Passkey { .. } => ("passkey-wrong", passkey_spent()),
+            _ => ("code-wrong", code_wrong()),
+        }
+    }
+
     /// False when it was taken before, or is no longer good.
     fn take(&self, tx: &Tx<'_>, user: Uuid, time: Timestamp) -> store::meta::Result<bool> {
         match self {
@@ -179,6 +187,15 @@ fn code_wrong() -> Problem {
         "that is neither the code of now nor a recovery code, or it was used",
     )
     .hint("type the newest code, or a recovery code you did not use yet; an owner or admin can reset the second factor")
+}
+
+fn passkey_spent() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "passkey-refused",
+        "the question was answered already or is too old, or a copy of this key is about",
+    )
+    .hint("try again; when it goes on, sign in in another way and register the passkey anew")
 }
 
 enum Second {
@@ -382,7 +399,7 @@ pub(super) async fn start_session(
         must_change_password: user.must_change_password,
         must_add_second_factor: is_required && matches!(proof, Proof::Password),
     };
-    let refused = user.clone();
+    let (refused, refusal) = (user.clone(), proof.refusal());
     let taken = app
         .meta
         .blocking(move |meta| {
@@ -409,8 +426,9 @@ pub(super) async fn start_session(
     match taken {
         Taken::Yes => {}
         Taken::No(counts) => {
-            refuse_login(app, Some(refused), counts, "second-factor-refused", time).await?;
-            return Err(code_wrong());
+            let (reason, problem) = refusal;
+            refuse_login(app, Some(refused), counts, reason, time).await?;
+            return Err(problem);
         }
         Taken::Locked(attempts) => {
             let counts: Counts =

@@ -242,7 +242,7 @@ async fn a_passkey_opens_the_door_alone() {
     house.get("/api/v1/incidents", &inside).await.ok();
     assert_eq!(
         house.post(SIGN_IN, &As::Nobody, answer).await.code(),
-        "code-wrong",
+        "passkey-refused",
         "answered once"
     );
 
@@ -250,7 +250,7 @@ async fn a_passkey_opens_the_door_alone() {
     let asked = question(&house).await;
     device.count = 0;
     let copied = device.signed(&asked);
-    assert_eq!(house.post(SIGN_IN, &As::Nobody, copied).await.code(), "code-wrong");
+    assert_eq!(house.post(SIGN_IN, &As::Nobody, copied).await.code(), "passkey-refused");
     device.count = 9;
     device.origin = "https://evil.example".to_owned();
     let elsewhere = device.signed(&question(&house).await);
@@ -260,7 +260,7 @@ async fn a_passkey_opens_the_door_alone() {
     changed["id"] = "b3RoZXI".into();
     assert_eq!(house.post(SIGN_IN, &As::Nobody, changed).await.code(), "passkey-refused");
     let invented = device.signed(&json!({ "challenge": "aW52ZW50ZWQ" }));
-    assert_eq!(house.post(SIGN_IN, &As::Nobody, invented).await.code(), "code-wrong");
+    assert_eq!(house.post(SIGN_IN, &As::Nobody, invented).await.code(), "passkey-refused");
 
     // The password alone is not enough any more; without the key it is again.
     assert_eq!(login(&house, None).await.code(), "second-factor-needed");
