@@ -155,7 +155,7 @@ const incident = createRoute({
   getParentRoute: () => inside,
   path: '/incidents/$id',
   validateSearch: read((search) => ({
-    tab: oneOf(search.tab, 'findings', 'actions', 'talk'),
+    tab: oneOf(search.tab, 'graph', 'findings', 'actions', 'talk'),
     event: text(search.event),
   })),
   component: lazyRouteComponent(() => import('./pages/incident'), 'OneIncident'),

@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, getRouteApi } from '@tanstack/react-router'
-import { useState } from 'react'
+import { Suspense, lazy, useState } from 'react'
 import { api, take, type Schema } from '~/api/client'
 import { incident, people, restrictions } from '~/api/queries'
 import { ActionCard } from '~/domain/ActionCard'
@@ -17,11 +17,16 @@ import { Button } from '~/ui/Button'
 import { Field, Select } from '~/ui/Field'
 import { Page, Panel } from '~/ui/Page'
 import { Raw } from '~/ui/Raw'
-import { Empty, Failed, Loaded } from '~/ui/states'
+import { Empty, Failed, Loaded, Loading } from '~/ui/states'
 import { Tabs } from '~/ui/Tabs'
 import { Left, Time } from '~/ui/Time'
 import { say } from '~/ui/Toasts'
 import { useTell } from '~/ui/told'
+
+// The layout of a graph comes with it, and only to who looks at one.
+const IncidentGraph = lazy(() =>
+  import('~/domain/IncidentGraph').then((it) => ({ default: it.IncidentGraph })),
+)
 
 const route = getRouteApi('/in/incidents/$id')
 
@@ -92,7 +97,7 @@ function Whole({ view }: { view: View }) {
             </Panel>
           )}
           <Tabs label={t('incident.tabs')}>
-            {([undefined, 'findings', 'actions', 'talk'] as const).map((one) => (
+            {([undefined, 'graph', 'findings', 'actions', 'talk'] as const).map((one) => (
               <Link
                 key={one ?? 'story'}
                 className="tab"
@@ -110,6 +115,11 @@ function Whole({ view }: { view: View }) {
             ))}
           </Tabs>
           {tab === undefined && <Story view={view} />}
+          {tab === 'graph' && (
+            <Suspense fallback={<Loading rows={8} />}>
+              <IncidentGraph view={view} onEvent={openEvent} />
+            </Suspense>
+          )}
           {tab === 'findings' && (
             <div className="stack">
               {findings.map((finding) => (
