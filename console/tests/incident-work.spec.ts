@@ -1,6 +1,10 @@
-import type { Action, Finding } from '../src/api/queries'
-import { NODES_MAX, buildGraph, cutMiddle, evidenceOf } from '../src/domain/graph'
+import type { Action, Finding, Incident } from '../src/api/queries'
+import { NODES_MAX, buildGraph, evidenceOf } from '../src/domain/graph'
 import { place } from '../src/domain/graph-layout'
+import { filtersOf } from '../src/domain/saved'
+import { similarTo } from '../src/domain/similar'
+import { clockOf } from '../src/domain/sla'
+import { cutMiddle } from '../src/ui/cut'
 import { LANGUAGES, expect, test, words } from './house'
 
 const START = 1_700_000_000_000
@@ -148,5 +152,121 @@ test('the graph by keyboard, and the same in words', async ({ visit }) => {
       .getByRole('link', { name: words(language, 'incident.tab.graph'), exact: true })
       .click()
     await expect(other.getByText(words(language, 'graph.steps'), { exact: true })).toBeVisible()
+  }
+})
+
+test('targets run by severity, and stop', () => {
+  const hour = 3_600_000
+  const at = (severity: 'critical' | 'informational', status: 'new' | 'resolved', updated = 0) => ({
+    opened: START,
+    updated: START + updated,
+    severity,
+    status,
+  })
+  expect(clockOf(at('critical', 'new'), START + hour / 2)?.state).toBe('running')
+  expect(clockOf(at('critical', 'new'), START + hour - 1)?.state).toBe('soon')
+  expect(clockOf(at('critical', 'new'), START + 2 * hour)).toMatchObject({
+    state: 'overdue',
+    left: -hour,
+  })
+  expect(clockOf(at('critical', 'resolved', 60_000), START + 9 * hour)?.state).toBe('stopped')
+  expect(clockOf(at('critical', 'resolved', 2 * hour), START + 9 * hour)?.state).toBe('late')
+  expect(clockOf(at('informational', 'new'), START)).toBeUndefined()
+})
+
+test('what is alike comes first, with its reasons', () => {
+  const incident = (id: string, title: string, entities: string[]): Incident => ({
+    id,
+    title,
+    opened: START,
+    updated: START,
+    severity: 'high',
+    status: 'new',
+    findings: [],
+    entities,
+    story: [],
+  })
+  const own = incident('own', 'web-shell', ['address:1', 'account:a'])
+  const found = similarTo(
+    own,
+    [finding(1, [])],
+    [
+      own,
+      incident('rule', 'web-shell', ['address:9']),
+      incident('entity', 'other', ['account:a']),
+      incident('nothing', 'other', ['account:b']),
+      incident('both', 'credential-stuffing', ['address:1']),
+    ],
+  )
+  expect(found.map((one) => one.incident.id)).toEqual(['both', 'entity', 'rule'])
+  expect(found[0]).toMatchObject({ entities: ['address:1'], rules: ['credential-stuffing'] })
+})
+
+test('what is kept in a browser is read with care', () => {
+  expect(filtersOf({ status: 'new', due: 'x', assignee: 3, other: 1, isExact: 'yes' })).toEqual({
+    status: 'new',
+  })
+  expect(filtersOf(null)).toEqual({})
+})
+
+test('around an event: what else the same did', async ({ visit }) => {
+  const page = await visit({ role: 'responder' })
+  await page.goto('/entities/address%3A203.0.113.66')
+  await page.locator('table.events button').first().click()
+  const panel = page.getByRole('dialog')
+  await panel.getByRole('button', { name: 'Address 203.0.113.66' }).click()
+  await expect(panel.getByText(/\d+ before, \d+ after/)).toBeVisible()
+  await panel.locator('.around table.events tbody button').first().click()
+  await expect(panel.getByRole('button', { name: 'Back to the event before' })).toBeVisible()
+  await panel.getByRole('button', { name: 'Back to the event before' }).click()
+  await expect(panel.getByRole('button', { name: 'Back to the event before' })).toHaveCount(0)
+})
+
+test('a change can be taken back; the clock stops with the work', async ({ visit }) => {
+  const page = await visit({ role: 'analyst' })
+  await page.goto('/incidents')
+  await expect(page.locator('.queue-sla').first()).toContainText('left')
+  await page.locator('table.queue tbody a').last().click()
+  const status = page.getByLabel('Status', { exact: true })
+  const before = await status.inputValue()
+  await status.selectOption('resolved')
+  await expect(page.getByText('Status: Resolved')).toBeVisible()
+  await expect(page.locator('.sla').first()).toContainText(/Done in|Late/)
+  await page.getByRole('button', { name: 'Undo', exact: true }).last().click()
+  await expect(status).toHaveValue(before)
+  await expect(page.locator('.sla').first()).toContainText('left')
+  await expect(page.getByRole('heading', { name: 'Similar incidents' })).toBeVisible()
+
+  const viewer = await visit({ role: 'viewer' })
+  await viewer.goto(new URL(page.url()).pathname)
+  await expect(viewer.getByRole('heading', { name: 'Details' })).toBeVisible()
+  await expect(viewer.getByLabel('Status', { exact: true })).toHaveCount(0)
+})
+
+test('filters are kept, used and removed', async ({ visit }) => {
+  const page = await visit({ role: 'analyst' })
+  await page.goto('/incidents?status=on-hold&q=nothing')
+  await page.getByRole('button', { name: 'Save these filters' }).click()
+  const dialog = page.getByRole('dialog')
+  await expect(dialog).toContainText('Kept in this browser')
+  await dialog.getByLabel('Name').fill('Held <b>back</b>')
+  await dialog.getByRole('button', { name: 'Save', exact: true }).click()
+  const saved = page.getByRole('navigation', { name: 'Saved filters' })
+  await saved.getByRole('link', { name: 'Overdue' }).click()
+  await expect(page).toHaveURL(/due=overdue/)
+  await expect(page).not.toHaveURL(/q=/)
+  await page.reload()
+  await saved.getByRole('link', { name: 'Held <b>back</b>' }).click()
+  await expect(page).toHaveURL(/status=on-hold/)
+  await expect(page.getByLabel('Filter by text')).toHaveValue('nothing')
+  await saved.getByRole('button', { name: 'Remove Held <b>back</b>' }).click()
+  await expect(saved.getByRole('link')).toHaveCount(3)
+  for (const language of LANGUAGES) {
+    const other = await visit({ role: 'auditor', language })
+    await other.goto('/incidents')
+    await expect(other.getByRole('link', { name: words(language, 'saved.mine') })).toBeVisible()
+    await expect(
+      other.getByRole('columnheader', { name: words(language, 'sla.title'), exact: true }),
+    ).toBeVisible()
   }
 })

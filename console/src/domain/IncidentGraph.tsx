@@ -5,6 +5,7 @@ import type { Schema } from '~/api/client'
 import { event as eventQuery } from '~/api/queries'
 import { useTranslation, useWord } from '~/i18n'
 import { Button } from '~/ui/Button'
+import { cutMiddle } from '~/ui/cut'
 import { useFormat } from '~/ui/format'
 import { Raw, plain } from '~/ui/Raw'
 import { Empty } from '~/ui/states'
@@ -14,7 +15,6 @@ import { idOf, type Event } from './event'
 import {
   NODES_MAX,
   buildGraph,
-  cutMiddle,
   evidenceOf,
   type Graph,
   type GraphNode,
@@ -31,8 +31,9 @@ const ZOOM_MIN = 0.4
 const ZOOM_MAX = 2
 const ZOOM_STEP = 1.25
 /** Smaller than this nobody reads: what is wider is scrolled instead. */
-const FIT_MIN = 0.62
+const FIT_MIN = 0.75
 const VALUE_COLUMNS = 21
+const KIND_COLUMNS = 28
 const TACTIC_COLUMNS = 17
 const TITLE_MEMBERS = 30
 
@@ -326,7 +327,7 @@ function Node(props: {
         />
       )}
       <text className="graph-kind" x={node.x - NODE.width / 2 + 12} y={node.y - 5}>
-        {cutMiddle(kind, VALUE_COLUMNS + 2)}
+        {cutMiddle(kind, KIND_COLUMNS)}
       </text>
       <text
         className="graph-value"
