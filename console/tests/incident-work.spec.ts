@@ -1,12 +1,15 @@
-import type { Action, Finding, Incident } from '../src/api/queries'
+import type { Action, Finding, Incident, TrustRecord } from '../src/api/queries'
 import { NODES_MAX, buildGraph, evidenceOf } from '../src/domain/graph'
 import { place } from '../src/domain/graph-layout'
+import { atRisk, trendOf } from '../src/domain/risk'
 import { filtersOf } from '../src/domain/saved'
 import { similarTo } from '../src/domain/similar'
 import { clockOf } from '../src/domain/sla'
+import { pointsOf, trustNames } from '../src/domain/trust-line'
 import { cutMiddle } from '../src/ui/cut'
-import { LANGUAGES, expect, test, words } from './house'
+import { LANGUAGES, expect, house, test, words } from './house'
 
+const DAY = 24 * 3_600_000
 const START = 1_700_000_000_000
 
 const finding = (n: number, entities: string[], evidence: string[] = []): Finding => ({
@@ -227,6 +230,8 @@ test('a change can be taken back; the clock stops with the work', async ({ visit
   await page.goto('/incidents')
   await expect(page.locator('.queue-sla').first()).toContainText('left')
   await page.locator('table.queue tbody a').last().click()
+  await expect(page).toHaveURL(/incidents\/[0-9a-f-]{36}/)
+  await expect(page.getByRole('heading', { name: 'Details' })).toBeVisible()
   const status = page.getByLabel('Status', { exact: true })
   const before = await status.inputValue()
   await status.selectOption('resolved')
@@ -269,4 +274,95 @@ test('filters are kept, used and removed', async ({ visit }) => {
       other.getByRole('columnheader', { name: words(language, 'sla.title'), exact: true }),
     ).toBeVisible()
   }
+})
+
+test('whom most speaks against, and this week against the last', () => {
+  const incident = (severity: 'high' | 'low', entities: string[]): Incident => ({
+    id: severity,
+    title: 'web-shell',
+    opened: START,
+    updated: START,
+    severity,
+    status: 'new',
+    findings: [],
+    entities,
+    story: [
+      { time: START, kind: 'finding', subject: 'f', code: 'web-shell', entities: ['device:a'] },
+    ],
+  })
+  const held = {
+    action: 'a',
+    target: 'address:1',
+    rung: 'block',
+    expires: START,
+    reason: 'r',
+  } as const
+  expect(
+    atRisk([incident('high', ['device:a', 'address:1']), incident('low', ['device:a'])], [held]),
+  ).toEqual([
+    { entity: 'device:a', incidents: 2, findings: 2, restrictions: 0, points: 7 },
+    { entity: 'address:1', incidents: 1, findings: 0, restrictions: 1, points: 6 },
+  ])
+  const opened = [0, 0, 6, 7, 13, 14, -1].map((days) => ({ opened: START - days * DAY }))
+  const trend = trendOf(opened, START)
+  expect([trend.now, trend.before]).toEqual([4, 2])
+})
+
+test('trust has steps, and accounts their other names', () => {
+  const record = (time: number, score: number | undefined, permit: boolean) =>
+    ({
+      id: `record-${time}`,
+      time,
+      session: 'session:s',
+      decision: score === undefined ? {} : { score },
+      permit,
+      cause: 'changed',
+      reason_admin: { en: 'why', ko: '이유', ja: '理由' },
+    }) as unknown as TrustRecord
+  const points = pointsOf([record(3, 20, false), record(2, undefined, true), record(1, 80, true)])
+  expect(points.map(({ time, score, change }) => [time, score, change])).toEqual([
+    [1, 80, undefined],
+    [3, 20, -60],
+  ])
+  expect(trustNames('account:ann')).toContain('user:ann')
+  expect(trustNames('address:1')).toEqual([])
+})
+
+test('trust over time as decisions are made; not for who may not read it', async ({ visit }) => {
+  const owner = await visit({ role: 'owner' })
+  await owner.goto('/')
+  const headers = {
+    'plura-csrf': ((await (await owner.request.get('/api/v1/me')).json()) as { csrf: string }).csrf,
+    'plura-tenant': 'default',
+  }
+  const data = { name: 'enforcement point', scopes: ['decide'] }
+  const made = await owner.request.post('/api/v1/tokens', { headers, data })
+  expect(made.ok(), await made.text()).toBe(true)
+  const { token } = (await made.json()) as { token: string }
+  const asked = await fetch(`${house().base}/access/v1/evaluation`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      subject: { type: 'session', id: 'trust-1' },
+      action: { name: 'read' },
+      resource: { type: 'record', id: 'record-1' },
+    }),
+  })
+  expect(asked.ok, await asked.text()).toBe(true)
+  for (const language of LANGUAGES) {
+    const page = await visit({ role: 'analyst', language })
+    await page.goto('/entities/session%3Atrust-1')
+    await expect(page.locator('.trust-line')).toBeVisible()
+    await expect(page.locator('.trust-point')).toContainText(words(language, 'trustover.deny'))
+    await page.goto('/entities/session%3Anobody')
+    await expect(page.getByText(words(language, 'trustover.none'), { exact: true })).toBeVisible()
+    await page.goto('/')
+    await expect(page.getByRole('heading', { name: words(language, 'risk.title') })).toBeVisible()
+    await expect(page.locator('.risk').first()).toBeVisible()
+    await expect(page.getByRole('heading', { name: words(language, 'trend.title') })).toBeVisible()
+  }
+  const viewer = await visit({ role: 'viewer' })
+  await viewer.goto('/entities/session%3Atrust-1')
+  await expect(viewer.getByRole('heading', { name: 'Restrictions in force' })).toBeVisible()
+  await expect(viewer.getByText('Trust over time')).toHaveCount(0)
 })

@@ -15,6 +15,7 @@ export type Right =
   | 'rules.write'
   | 'rules.except'
   | 'audit.read'
+  | 'trust.read'
   | 'health.read'
 
 export function useMe(): Me {

@@ -14,13 +14,14 @@ import { SimilarIncidents } from '~/domain/SimilarIncidents'
 import { firstAnswer } from '~/domain/sla'
 import { SlaClock } from '~/domain/SlaClock'
 import { Story } from '~/domain/Story'
+import { trustNames } from '~/domain/trust-line'
 import { RungBadge, STATUSES, SeverityBadge, StatusBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
 import { Button } from '~/ui/Button'
 import { Field, Select } from '~/ui/Field'
 import { useFormat } from '~/ui/format'
 import { Page, Panel } from '~/ui/Page'
-import { Raw } from '~/ui/Raw'
+import { Raw, plain } from '~/ui/Raw'
 import { Empty, Failed, Loaded, Loading } from '~/ui/states'
 import { Tabs } from '~/ui/Tabs'
 import { Left, Time, useTick } from '~/ui/Time'
@@ -316,6 +317,7 @@ function Affected({ view: { incident } }: { view: View }) {
   const { t } = useTranslation()
   const holds = useQuery(restrictions(useTenant()))
   const held = holds.data?.restrictions ?? []
+  const isTrustReader = useMay()('trust.read')
   const [isAll, setAll] = useState(false)
   const shown = isAll ? incident.entities : incident.entities.slice(0, ENTITIES_SHOWN)
   return (
@@ -340,6 +342,17 @@ function Affected({ view: { incident } }: { view: View }) {
         {shown.map((entity) => (
           <li key={entity}>
             <EntityLink entity={entity} />
+            {isTrustReader && trustNames(entity).length > 0 && (
+              <Link
+                className="quiet"
+                to="/entities/$entity"
+                params={{ entity }}
+                hash="trust"
+                aria-label={t('trustover.of', { who: plain(entity) })}
+              >
+                {t('trustover.short')}
+              </Link>
+            )}
             {held
               .filter((one) => one.target === entity)
               .map((one) => (

@@ -16,6 +16,7 @@ import {
 import { ActionCard } from '~/domain/ActionCard'
 import { splitEntity } from '~/domain/EntityLink'
 import { IncidentLine } from '~/domain/IncidentLine'
+import { TopAtRisk, Trend } from '~/domain/Risk'
 import { useMay, useTenant } from '~/domain/session'
 import { RungBadge, SEVERITIES, SeverityBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
@@ -41,10 +42,12 @@ export function Overview() {
         <div className="overview-main">
           <Waiting />
           <OpenIncidents />
+          <Trend />
         </div>
         <div className="overview-side">
           <Automatic />
           <InForce />
+          <TopAtRisk />
         </div>
         {may('health.read') && <Evidence />}
       </div>
