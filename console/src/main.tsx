@@ -11,6 +11,7 @@ import './styles/base.css'
 import './styles/ui.css'
 import './styles/pages.css'
 import './styles/rules.css'
+import './styles/story.css'
 
 applyTheme()
 rememberFirstKeys()

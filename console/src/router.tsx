@@ -135,7 +135,7 @@ const overview = createRoute({
   component: lazyRouteComponent(() => import('./pages/overview'), 'Overview'),
 })
 
-export const INCIDENT_SORTS = ['opened', 'updated', 'severity'] as const
+export const INCIDENT_SORTS = ['opened', 'updated', 'severity', 'due'] as const
 
 const incidents = createRoute({
   getParentRoute: () => inside,
@@ -146,6 +146,7 @@ const incidents = createRoute({
     isExact: oneOf(search.isExact, true),
     assignee: text(search.assignee),
     q: text(search.q),
+    due: oneOf(search.due, 'overdue'),
     sort: oneOf(search.sort, ...INCIDENT_SORTS),
   })),
   component: lazyRouteComponent(() => import('./pages/incidents'), 'Incidents'),
@@ -155,7 +156,7 @@ const incident = createRoute({
   getParentRoute: () => inside,
   path: '/incidents/$id',
   validateSearch: read((search) => ({
-    tab: oneOf(search.tab, 'findings', 'actions', 'talk'),
+    tab: oneOf(search.tab, 'graph', 'findings', 'actions', 'talk'),
     event: text(search.event),
   })),
   component: lazyRouteComponent(() => import('./pages/incident'), 'OneIncident'),

@@ -141,6 +141,47 @@ export const event = (tenant: string, id: string) =>
     staleTime: Infinity,
   })
 
+/** How far before and after an event one looks for what else happened. */
+export const AROUND_MS = 60_000
+const AROUND_MAX = 100
+
+export const around = (tenant: string, entity: string, time: number) =>
+  queryOptions({
+    queryKey: [tenant, 'around', entity, time],
+    queryFn: () =>
+      take(
+        api.GET('/api/v1/events', {
+          headers: as(tenant),
+          params: {
+            query: {
+              entity,
+              since: `${time - AROUND_MS}`,
+              // Up to, and with, the last millisecond.
+              until: `${time + AROUND_MS + 1}`,
+              order: 'oldest',
+              limit: AROUND_MAX,
+            },
+          },
+        }),
+      ),
+  })
+
+export type TrustRecord = Schema['Record']
+
+/** The decisions kept about one, the newest first. */
+export const trustOver = (tenant: string, session: string) =>
+  queryOptions({
+    queryKey: [tenant, 'trust-over', session],
+    queryFn: () =>
+      take(
+        api.GET('/api/v1/trust/decisions', {
+          headers: as(tenant),
+          params: { query: { session, limit: 200 } },
+        }),
+      ),
+    refetchInterval: LIVE_MS,
+  })
+
 export type Rule = Schema['RuleView']
 export type Replay = Schema['Replay']
 export type RuleException = Schema['ExceptionView']

@@ -1,19 +1,21 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { Suspense, lazy, useState, type ReactNode } from 'react'
 import { api, take } from '~/api/client'
-import { event as eventQuery } from '~/api/queries'
+import { around, event as eventQuery } from '~/api/queries'
 import { useTranslation, useWord } from '~/i18n'
 import { Button } from '~/ui/Button'
+import { cutMiddle } from '~/ui/cut'
 import { Dialog } from '~/ui/Dialog'
 import { Field } from '~/ui/Field'
 import { useFormat } from '~/ui/format'
-import { Raw } from '~/ui/Raw'
-import { Failed, Loaded } from '~/ui/states'
+import { Raw, plain } from '~/ui/Raw'
+import { Empty, Failed, Loaded } from '~/ui/states'
 import { Time } from '~/ui/Time'
-import { EntityLink } from './EntityLink'
+import { EntityLink, splitEntity } from './EntityLink'
 import {
   entitiesOf,
   headers,
+  idOf,
   number,
   sealedPlaces,
   summary,
@@ -21,25 +23,39 @@ import {
   timeOf,
   type Event,
 } from './event'
-import { Outcome } from './EventTable'
+import { EventTable, Outcome } from './EventTable'
 import { useMay, useTenant } from './session'
 
 const Decoder = lazy(() => import('./Decoder').then((it) => ({ default: it.Decoder })))
 
 /** One event whole: what was sent, what came back, and what was masked. All of it is text. */
-export function EventPanel({ id, onClose }: { id: string; onClose: () => void }) {
+export function EventPanel(props: { id: string; onClose: () => void }) {
+  const { onClose } = props
   const { t } = useTranslation()
+  // From here to what happened around it, and back.
+  const [way, setWay] = useState([props.id])
+  const id = way.at(-1) ?? props.id
   const query = useQuery(eventQuery(useTenant(), id))
   return (
     <Dialog title={t('event.title')} onClose={onClose} place="side">
+      {way.length > 1 && (
+        <p>
+          <Button look="quiet" onClick={() => setWay(way.slice(0, -1))}>
+            {t('around.back')}
+          </Button>
+        </p>
+      )}
       <Loaded query={query} rows={10}>
-        {(event) => <Whole key={id} id={id} event={event} />}
+        {(event) => (
+          <Whole key={id} id={id} event={event} onEvent={(next) => setWay([...way, next])} />
+        )}
       </Loaded>
     </Dialog>
   )
 }
 
-function Whole({ id, event }: { id: string; event: Event }) {
+function Whole(props: { id: string; event: Event; onEvent: (id: string) => void }) {
+  const { id, event, onEvent } = props
   const { t } = useTranslation()
   const [decoding, setDecoding] = useState<string>()
   const isHttp = text(event, 'http_request.http_method') !== undefined
@@ -98,6 +114,7 @@ function Whole({ id, event }: { id: string; event: Event }) {
           </pre>
         </section>
       )}
+      <Around event={event} onEvent={onEvent} />
       <details className="event-json">
         <summary>{t('event.json')}</summary>
         <pre className="block">
@@ -114,6 +131,62 @@ function Whole({ id, event }: { id: string; event: Event }) {
         )}
       </Suspense>
     </div>
+  )
+}
+
+/** What else the same did within a minute before and after. */
+function Around({ event, onEvent }: { event: Event; onEvent: (id: string) => void }) {
+  const { t } = useTranslation()
+  const word = useWord()
+  const of = entitiesOf(event)
+  const [entity, setEntity] = useState<string>()
+  if (of.length === 0) return null
+  const name = (one: string) => {
+    const { kind, value } = splitEntity(one)
+    return `${word('kind', kind)} ${plain(value)}`
+  }
+  return (
+    <section className="around">
+      <h3>{t('around.title')}</h3>
+      <p className="around-of">
+        {of.map((one) => (
+          <Button
+            key={one}
+            aria-pressed={one === entity}
+            onClick={() => setEntity(one === entity ? undefined : one)}
+          >
+            {cutMiddle(name(one), NAME_COLUMNS)}
+          </Button>
+        ))}
+      </p>
+      {entity !== undefined && <AroundList entity={entity} event={event} onEvent={onEvent} />}
+    </section>
+  )
+}
+
+const NAME_COLUMNS = 44
+
+function AroundList(props: { entity: string; event: Event; onEvent: (id: string) => void }) {
+  const { entity, event, onEvent } = props
+  const { t } = useTranslation()
+  const query = useQuery(around(useTenant(), entity, timeOf(event)))
+  return (
+    <Loaded query={query} rows={4}>
+      {({ items, next }) => {
+        const others = (items as Event[]).filter((one) => idOf(one) !== idOf(event))
+        if (others.length === 0) return <Empty title={t('around.none')} />
+        const before = others.filter((one) => timeOf(one) <= timeOf(event)).length
+        return (
+          <>
+            <p className="quiet" role="status">
+              {t('around.count', { before, after: others.length - before })}
+              {next && ` ${t('around.cut', { n: items.length })}`}
+            </p>
+            <EventTable events={others} onOpen={onEvent} />
+          </>
+        )
+      }}
+    </Loaded>
   )
 }
 

@@ -26,6 +26,7 @@ export type Right =
   | 'rules.write'
   | 'rules.except'
   | 'audit.read'
+  | 'trust.read'
   | 'health.read'
 
 export function useMe(): Me {

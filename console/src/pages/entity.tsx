@@ -8,6 +8,8 @@ import { EventTable } from '~/domain/EventTable'
 import { FindingLine } from '~/domain/FindingLine'
 import { IncidentLine } from '~/domain/IncidentLine'
 import { useMay, useTenant } from '~/domain/session'
+import { trustNames } from '~/domain/trust-line'
+import { TrustOver } from '~/domain/TrustOver'
 import { RungBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
 import { Button } from '~/ui/Button'
@@ -65,6 +67,7 @@ export function OneEntity() {
               </Panel>
             </div>
             <div className="overview-side">
+              {may('trust.read') && trustNames(name).length > 0 && <TrustOver entity={name} />}
               <Panel title={t('entity.restrictions')}>
                 {restrictions.length === 0 ? (
                   <Empty title={t('entity.restrictions.none')} />

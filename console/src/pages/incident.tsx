@@ -1,6 +1,6 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, getRouteApi } from '@tanstack/react-router'
-import { useState } from 'react'
+import { Suspense, lazy, useState } from 'react'
 import { api, take, type Schema } from '~/api/client'
 import { incident, people, restrictions } from '~/api/queries'
 import { ActionCard } from '~/domain/ActionCard'
@@ -10,18 +10,28 @@ import { ExportDialog } from '~/domain/ExportDialog'
 import { FindingCard } from '~/domain/FindingCard'
 import { useActor } from '~/domain/people'
 import { useMay, useMe, useTenant } from '~/domain/session'
+import { SimilarIncidents } from '~/domain/SimilarIncidents'
+import { firstAnswer } from '~/domain/sla'
+import { SlaClock } from '~/domain/SlaClock'
 import { Story } from '~/domain/Story'
+import { trustNames } from '~/domain/trust-line'
 import { RungBadge, STATUSES, SeverityBadge, StatusBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
 import { Button } from '~/ui/Button'
 import { Field, Select } from '~/ui/Field'
+import { useFormat } from '~/ui/format'
 import { Page, Panel } from '~/ui/Page'
-import { Raw } from '~/ui/Raw'
-import { Empty, Failed, Loaded } from '~/ui/states'
+import { Raw, plain } from '~/ui/Raw'
+import { Empty, Failed, Loaded, Loading } from '~/ui/states'
 import { Tabs } from '~/ui/Tabs'
-import { Left, Time } from '~/ui/Time'
+import { Left, Time, useTick } from '~/ui/Time'
 import { say } from '~/ui/Toasts'
 import { useTell } from '~/ui/told'
+
+// The layout of a graph comes with it, and only to who looks at one.
+const IncidentGraph = lazy(() =>
+  import('~/domain/IncidentGraph').then((it) => ({ default: it.IncidentGraph })),
+)
 
 const route = getRouteApi('/in/incidents/$id')
 
@@ -47,6 +57,7 @@ function Whole({ view }: { view: View }) {
   const navigate = route.useNavigate()
   const may = useMay()
   const [isExporting, setExporting] = useState(false)
+  const now = useTick(true)
   const { incident, findings, actions } = view
   const waiting = actions.filter((action) => action.state === 'awaiting-approval')
   const first = Math.min(incident.opened, ...findings.map((one) => one.first_seen))
@@ -67,6 +78,7 @@ function Whole({ view }: { view: View }) {
           <p className="incident-line-2">
             <SeverityBadge severity={incident.severity} />
             <StatusBadge status={incident.status} />
+            <SlaClock incident={incident} now={now} />
             {incident.entities[0] && <EntityLink entity={incident.entities[0]} />}
             <span className="quiet">
               {t('incident.first')} <Time at={first} /> · {t('incident.last')} <Time at={last} />
@@ -92,7 +104,7 @@ function Whole({ view }: { view: View }) {
             </Panel>
           )}
           <Tabs label={t('incident.tabs')}>
-            {([undefined, 'findings', 'actions', 'talk'] as const).map((one) => (
+            {([undefined, 'graph', 'findings', 'actions', 'talk'] as const).map((one) => (
               <Link
                 key={one ?? 'story'}
                 className="tab"
@@ -110,6 +122,11 @@ function Whole({ view }: { view: View }) {
             ))}
           </Tabs>
           {tab === undefined && <Story view={view} />}
+          {tab === 'graph' && (
+            <Suspense fallback={<Loading rows={8} />}>
+              <IncidentGraph view={view} onEvent={openEvent} />
+            </Suspense>
+          )}
           {tab === 'findings' && (
             <div className="stack">
               {findings.map((finding) => (
@@ -130,6 +147,7 @@ function Whole({ view }: { view: View }) {
         <aside className="incident-side" aria-label={t('incident.details')}>
           <Details view={view} />
           <Affected view={view} />
+          <SimilarIncidents view={view} />
         </aside>
       </div>
       {event && <EventPanel key={event} id={event} onClose={() => openEvent(undefined)} />}
@@ -138,7 +156,7 @@ function Whole({ view }: { view: View }) {
   )
 }
 
-function Details({ view: { incident } }: { view: View }) {
+function Details({ view: { incident, actions } }: { view: View }) {
   const { t } = useTranslation()
   const actor = useActor()
   const me = useMe()
@@ -153,7 +171,30 @@ function Details({ view: { incident } }: { view: View }) {
     onError: (error) => say(tell(error).detail, 'bad'),
     onSettled: () => queries.invalidateQueries(),
   })
+  // A list is soon passed over: what it set can be taken back.
+  const set = useMutation({
+    mutationFn: ({ body }: { body: Change; back: Change; said: string }) =>
+      take(api.PATCH('/api/v1/incidents/{id}', { params: { path: { id: incident.id } }, body })),
+    onSuccess: (_, { back, said }) =>
+      say(said, 'good', {
+        label: t('incident.undo'),
+        onUndo: () => change.mutate(back, { onSuccess: () => say(t('incident.undone')) }),
+      }),
+    onError: (error) => say(tell(error).detail, 'bad'),
+    onSettled: () => queries.invalidateQueries(),
+  })
+  const give = (assignee: string | null) => {
+    const to = assignee === null ? t('incidents.assignee.none') : actor(assignee)
+    set.mutate({
+      body: { assignee },
+      back: { assignee: incident.assignee ?? null },
+      said: t('incident.changed.assignee', { to }),
+    })
+  }
   const kind = incident.classification
+  const format = useFormat()
+  const now = useTick(true)
+  const answered = firstAnswer(incident, actions)
   // It is learned from: nothing is classified by passing over a list.
   const [chosen, setChosen] = useState<(typeof CLASSES)[number]>()
   return (
@@ -165,9 +206,15 @@ function Details({ view: { incident } }: { view: View }) {
             <Select
               label={t('incident.status')}
               value={incident.status}
-              onChange={(status) =>
-                change.mutate({ status: STATUSES.find((one) => one === status) })
-              }
+              onChange={(chosen) => {
+                const status = STATUSES.find((one) => one === chosen)
+                if (!status) return
+                set.mutate({
+                  body: { status },
+                  back: { status: incident.status },
+                  said: t('incident.changed.status', { to: t(`status.${status}`) }),
+                })
+              }}
               choices={STATUSES.map((status) => ({ value: status, label: t(`status.${status}`) }))}
             />
           ) : (
@@ -181,7 +228,7 @@ function Details({ view: { incident } }: { view: View }) {
               <Select
                 label={t('incident.assignee')}
                 value={incident.assignee ?? ''}
-                onChange={(assignee) => change.mutate({ assignee: assignee || null })}
+                onChange={(assignee) => give(assignee || null)}
                 choices={[
                   { value: '', label: t('incidents.assignee.none') },
                   ...team
@@ -190,11 +237,7 @@ function Details({ view: { incident } }: { view: View }) {
                 ]}
               />{' '}
               {incident.assignee !== me.user && (
-                <button
-                  type="button"
-                  className="link-button"
-                  onClick={() => change.mutate({ assignee: me.user })}
-                >
+                <button type="button" className="link-button" onClick={() => give(me.user)}>
                   {t('incident.take')}
                 </button>
               )}
@@ -203,6 +246,23 @@ function Details({ view: { incident } }: { view: View }) {
             <Raw text={actor(incident.assignee)} />
           ) : (
             t('incidents.assignee.none')
+          )}
+        </dd>
+        <dt>{t('sla.title')}</dt>
+        <dd>
+          <SlaClock incident={incident} now={now} />
+        </dd>
+        <dt>{t('sla.answer')}</dt>
+        <dd>
+          {answered === undefined ? (
+            <span className="quiet">{t('sla.answer.none')}</span>
+          ) : (
+            <>
+              <Time at={answered} />{' '}
+              <span className="quiet">
+                {t('sla.answer.after', { span: format.span(answered - incident.opened) })}
+              </span>
+            </>
           )}
         </dd>
         <dt>{t('incident.class')}</dt>
@@ -257,6 +317,7 @@ function Affected({ view: { incident } }: { view: View }) {
   const { t } = useTranslation()
   const holds = useQuery(restrictions(useTenant()))
   const held = holds.data?.restrictions ?? []
+  const isTrustReader = useMay()('trust.read')
   const [isAll, setAll] = useState(false)
   const shown = isAll ? incident.entities : incident.entities.slice(0, ENTITIES_SHOWN)
   return (
@@ -281,6 +342,17 @@ function Affected({ view: { incident } }: { view: View }) {
         {shown.map((entity) => (
           <li key={entity}>
             <EntityLink entity={entity} />
+            {isTrustReader && trustNames(entity).length > 0 && (
+              <Link
+                className="quiet"
+                to="/entities/$entity"
+                params={{ entity }}
+                hash="trust"
+                aria-label={t('trustover.of', { who: plain(entity) })}
+              >
+                {t('trustover.short')}
+              </Link>
+            )}
             {held
               .filter((one) => one.target === entity)
               .map((one) => (

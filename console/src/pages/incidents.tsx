@@ -4,7 +4,10 @@ import { useEffect, useRef, useState } from 'react'
 import { api, take, type Schema } from '~/api/client'
 import { incidents, people, type Incident } from '~/api/queries'
 import { useActor } from '~/domain/people'
+import { SavedFilters } from '~/domain/SavedFilters'
 import { useMay, useMe, useTenant } from '~/domain/session'
+import { clockOf } from '~/domain/sla'
+import { SlaClock } from '~/domain/SlaClock'
 import { OPEN, SEVERITIES, STATUSES, SeverityBadge, StatusBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
 import { Button } from '~/ui/Button'
@@ -14,7 +17,7 @@ import { useKeys } from '~/ui/keys'
 import { Page } from '~/ui/Page'
 import { Raw } from '~/ui/Raw'
 import { Empty, Loaded } from '~/ui/states'
-import { Time } from '~/ui/Time'
+import { Time, useTick } from '~/ui/Time'
 import { say } from '~/ui/Toasts'
 import { useTell } from '~/ui/told'
 
@@ -30,18 +33,22 @@ export function Incidents() {
   const search = route.useSearch()
   const navigate = route.useNavigate()
   const me = useMe()
-  const team = useQuery(people(useTenant())).data ?? []
+  const tenant = useTenant()
+  const team = useQuery(people(tenant)).data ?? []
   const text = useRef<HTMLInputElement>(null)
   const change = (next: Partial<typeof search>) =>
     void navigate({ search: (now) => ({ ...now, ...next }), replace: true })
   const query = useQuery(
-    incidents(useTenant(), {
+    incidents(tenant, {
       status: search.status === ANY ? undefined : (search.status ?? OPEN.join(',')),
       severity: search.severity,
       assignee: search.assignee === NOBODY ? undefined : search.assignee,
     }),
   )
-  const isFiltered = Boolean(search.status ?? search.severity ?? search.assignee ?? search.q)
+  const now = useTick(search.due !== undefined || search.sort === 'due')
+  const isFiltered = Boolean(
+    search.status ?? search.severity ?? search.assignee ?? search.q ?? search.due,
+  )
   const clear = () =>
     change({
       status: undefined,
@@ -49,10 +56,12 @@ export function Incidents() {
       isExact: undefined,
       assignee: undefined,
       q: undefined,
+      due: undefined,
     })
   useKeys({ '/': () => text.current?.focus() })
   return (
     <Page title={t('page.incidents')}>
+      <SavedFilters key={tenant} search={search} />
       <div className="filters" role="search">
         <Select
           label={t('incidents.status')}
@@ -101,6 +110,15 @@ export function Incidents() {
               .map((person) => ({ value: person.id, label: person.display })),
           ]}
         />
+        <Select
+          label={t('sla.filter')}
+          value={search.due ?? ''}
+          onChange={(due) => change({ due: due === 'overdue' ? due : undefined })}
+          choices={[
+            { value: '', label: t('sla.filter.any') },
+            { value: 'overdue', label: t('sla.filter.overdue') },
+          ]}
+        />
         <input
           ref={text}
           type="search"
@@ -132,7 +150,7 @@ export function Incidents() {
         <Loaded query={query} rows={8}>
           {({ items, next }) => (
             <Queue
-              items={arrange(items, search, (code) => word('rule', code))}
+              items={arrange(items, search, now, (code) => word('rule', code))}
               isFiltered={isFiltered}
               newest={next ? items.length : undefined}
               onClear={clear}
@@ -152,26 +170,36 @@ function arrange(
     isExact,
     assignee,
     q,
+    due,
     sort,
   }: {
     severity?: string
     isExact?: true
     assignee?: string
     q?: string
+    due?: 'overdue'
     sort?: (typeof INCIDENT_SORTS)[number]
   },
+  now: number,
   title: (code: string) => string,
 ): Incident[] {
   const words = (q ?? '').toLowerCase().split(/\s+/).filter(Boolean)
   const found = items.filter((one) => {
     if (isExact && severity && one.severity !== severity) return false
     if (assignee === NOBODY && one.assignee) return false
+    if (due && clockOf(one, now)?.state !== due) return false
     const named = [title(one.title), one.title, ...(one.sites ?? []), ...one.entities]
     const all = named.join(' ').toLowerCase()
     return words.every((word) => all.includes(word))
   })
   const weight = (one: Incident) => SEVERITIES.indexOf(one.severity)
+  // What is done is not due.
+  const left = (one: Incident) => {
+    const clock = clockOf(one, now)
+    return !clock || clock.state === 'stopped' || clock.state === 'late' ? Infinity : clock.left
+  }
   return found.sort((a, b) => {
+    if (sort === 'due') return left(a) === left(b) ? b.updated - a.updated : left(a) - left(b)
     if (sort === 'severity') return weight(a) - weight(b) || b.updated - a.updated
     return sort === 'opened' ? b.opened - a.opened : b.updated - a.updated
   })
@@ -188,6 +216,7 @@ function Queue(props: {
   const word = useWord()
   const actor = useActor()
   const isWriter = useMay()('incidents.write')
+  const now = useTick(true)
   const [at, setAt] = useState(-1)
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
   const rows = useRef<HTMLTableSectionElement>(null)
@@ -243,6 +272,7 @@ function Queue(props: {
               <th scope="col">{t('incidents.severity')}</th>
               <th scope="col">{t('incidents.what')}</th>
               <th scope="col">{t('incidents.status')}</th>
+              <th scope="col">{t('sla.title')}</th>
               <th scope="col">{t('incidents.assignee')}</th>
               <th scope="col">{t('incidents.opened')}</th>
               <th scope="col">{t('incidents.updated')}</th>
@@ -282,6 +312,9 @@ function Queue(props: {
                 </td>
                 <td className="queue-status">
                   <StatusBadge status={one.status} />
+                </td>
+                <td className="queue-sla">
+                  <SlaClock incident={one} now={now} />
                 </td>
                 <td className="queue-assignee">
                   {one.assignee ? (

@@ -15,6 +15,7 @@ import { ActionCard } from '~/domain/ActionCard'
 import { splitEntity } from '~/domain/EntityLink'
 import { useFirstSteps } from '~/domain/first'
 import { IncidentLine } from '~/domain/IncidentLine'
+import { TopAtRisk, Trend } from '~/domain/Risk'
 import { useMay, useTenant } from '~/domain/session'
 import { Sources } from '~/domain/Sources'
 import { RungBadge, SEVERITIES, SeverityBadge } from '~/domain/words'
@@ -48,10 +49,12 @@ export function Overview() {
         <div className="overview-main">
           <Waiting />
           <OpenIncidents />
+          <Trend />
         </div>
         <div className="overview-side">
           <Automatic />
           <InForce />
+          <TopAtRisk />
         </div>
         {may('health.read') && <Evidence />}
       </div>

@@ -17,6 +17,11 @@ export function visible(char: string): string {
   return `U+${code.toString(16).toUpperCase().padStart(4, '0')}`
 }
 
+/** The same for text that cannot hold elements: a title, a label in a drawing. */
+export function plain(text: string): string {
+  return text.replace(/[\t\n]/g, (char) => visible(char)).replace(HIDDEN, (char) => visible(char))
+}
+
 function cut(text: string, by: RegExp, mark: (found: string, at: number) => ReactNode) {
   const parts: ReactNode[] = []
   let from = 0

@@ -1,8 +1,11 @@
 import { useSyncExternalStore } from 'react'
 
-type Toast = { id: number; text: string; tone: 'good' | 'bad' }
+type Undo = { label: string; onUndo: () => void }
+type Toast = { id: number; text: string; tone: 'good' | 'bad'; undo?: Undo }
 
 const SHOWN_MS = 6_000
+/** What can be taken back stands long enough to be read and reached. */
+const UNDO_MS = 12_000
 let toasts: Toast[] = []
 let last = 0
 const listeners = new Set<() => void>()
@@ -13,11 +16,13 @@ function set(next: Toast[]) {
 }
 
 /** Says briefly that something was done, or was not. */
-export function say(text: string, tone: Toast['tone'] = 'good') {
+export function say(text: string, tone: Toast['tone'] = 'good', undo?: Undo) {
   const id = ++last
-  set([...toasts.slice(-2), { id, text, tone }])
-  setTimeout(() => set(toasts.filter((toast) => toast.id !== id)), SHOWN_MS)
+  set([...toasts.slice(-2), { id, text, tone, undo }])
+  setTimeout(() => leave(id), undo ? UNDO_MS : SHOWN_MS)
 }
+
+const leave = (id: number) => set(toasts.filter((toast) => toast.id !== id))
 
 export function Toasts() {
   const shown = useSyncExternalStore(
@@ -31,7 +36,19 @@ export function Toasts() {
     <div className="toasts" role="status" aria-live="polite">
       {shown.map((toast) => (
         <p className={`toast toast-${toast.tone}`} key={toast.id}>
-          {toast.text}
+          {toast.text}{' '}
+          {toast.undo && (
+            <button
+              type="button"
+              className="link-button toast-undo"
+              onClick={() => {
+                leave(toast.id)
+                toast.undo?.onUndo()
+              }}
+            >
+              {toast.undo.label}
+            </button>
+          )}
         </p>
       ))}
     </div>
