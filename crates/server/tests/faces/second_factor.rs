@@ -49,17 +49,18 @@ async fn login(house: &House, code: Option<&str>) -> Answer {
     house.post("/api/v1/login", &As::Nobody, body).await
 }
 
-/// Adds one-time codes: the secret and the recovery codes.
-async fn with_codes(house: &House, session: &As) -> (String, Vec<String>) {
+/// Adds one-time codes: the secret, the code that confirmed it and the recovery codes.
+async fn with_codes(house: &House, session: &As) -> (String, String, Vec<String>) {
     let password = json!({ "password": PASSWORD });
     let proposed = house.post("/api/v1/second-factor/codes", session, password).await.ok().json();
     let secret = proposed["secret"].as_str().unwrap().to_owned();
     assert!(proposed["uri"].as_str().unwrap().contains(&secret));
-    let confirm = json!({ "code": code(&secret, 0) });
+    let shown = code(&secret, 0);
+    let confirm = json!({ "code": shown });
     let answer = house.post("/api/v1/second-factor/codes/confirm", session, confirm).await.ok();
     let told: Vec<String> =
         serde_json::from_value(answer.json()["recovery_codes"].clone()).unwrap();
-    (secret, told)
+    (secret, shown, told)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +79,7 @@ async fn a_code_is_asked_for_and_taken_once() {
     let password = json!({ "password": PASSWORD });
     house.post("/api/v1/second-factor/codes", &session, password.clone()).await.ok();
     login(&house, None).await.ok();
-    let (secret, recovery) = with_codes(&house, &session).await;
+    let (secret, shown, recovery) = with_codes(&house, &session).await;
     assert_eq!(recovery.len(), 10);
     let again = house.post("/api/v1/second-factor/codes", &session, password).await;
     assert_eq!(again.status, 409, "{again:?}");
@@ -87,7 +88,7 @@ async fn a_code_is_asked_for_and_taken_once() {
     assert_eq!((needed.status, needed.code().as_str()), (401, "second-factor-needed"));
     // The code that confirmed is spent, and so is each that let somebody in.
     let next = code(&secret, 1);
-    assert_eq!(login(&house, Some(&code(&secret, 0))).await.code(), "code-wrong");
+    assert_eq!(login(&house, Some(&shown)).await.code(), "code-wrong");
     let inside = session_of(&login(&house, Some(&next)).await.ok());
     assert_eq!(login(&house, Some(&next)).await.code(), "code-wrong");
     assert_eq!(login(&house, Some("12345")).await.code(), "code-wrong");
