@@ -8,6 +8,7 @@ const PAGES = [
   '/incidents',
   '/incident',
   '/findings',
+  '/graph',
   '/event',
   '/response?view=force',
   '/audit',
@@ -25,12 +26,17 @@ const PAGES = [
 
 /** Opens a page by its short name; `/incident` is the first there is. */
 async function open(page: Page, path: string) {
-  if (['/incident', '/findings', '/event'].includes(path)) {
+  if (['/incident', '/graph', '/findings', '/event'].includes(path)) {
     await page.goto('/incidents')
     await page.locator('table.queue tbody a').first().click()
     await expect(page.locator('.step').first()).toBeVisible()
     if (path === '/incident') return
-    await page.locator('nav.tabs a').nth(1).click()
+    if (path === '/graph') {
+      await page.locator('nav.tabs a').nth(1).click()
+      await expect(page.locator('svg.graph')).toBeVisible()
+      return
+    }
+    await page.locator('nav.tabs a').nth(2).click()
     await expect(page.locator('table.events').first()).toBeVisible()
     if (path === '/findings') return
     await page.locator('table.events button').first().click()
