@@ -10,6 +10,7 @@ const PAGES = [
   '/hunt',
   '/hunt?mode=sql',
   '/findings',
+  '/graph',
   '/event',
   '/response?view=force',
   '/audit',
@@ -38,12 +39,17 @@ test.describe.configure({ timeout: 180_000 })
 
 /** Opens a page by its short name; `/incident` is the first there is. */
 async function open(page: Page, path: string) {
-  if (['/incident', '/findings', '/event'].includes(path)) {
+  if (['/incident', '/graph', '/findings', '/event'].includes(path)) {
     await page.goto('/incidents')
     await page.locator('table.queue tbody a').first().click()
     await expect(page.locator('.step').first()).toBeVisible()
     if (path === '/incident') return
-    await page.locator('nav.tabs a').nth(1).click()
+    if (path === '/graph') {
+      await page.locator('nav.tabs a').nth(1).click()
+      await expect(page.locator('svg.graph')).toBeVisible()
+      return
+    }
+    await page.locator('nav.tabs a').nth(2).click()
     await expect(page.locator('table.events').first()).toBeVisible()
     if (path === '/findings') return
     await page.locator('table.events button').first().click()

@@ -353,7 +353,9 @@ test('trust over time as decisions are made; not for who may not read it', async
     const page = await visit({ role: 'analyst', language })
     await page.goto('/entities/session%3Atrust-1')
     await expect(page.locator('.trust-line')).toBeVisible()
-    await expect(page.locator('.trust-point')).toContainText(words(language, 'trustover.deny'))
+    await expect(page.locator('.trust-point')).toContainText(
+      words(language, 'trustover.cause.opened'),
+    )
     await page.goto('/entities/session%3Anobody')
     await expect(page.getByText(words(language, 'trustover.none'), { exact: true })).toBeVisible()
     await page.goto('/')

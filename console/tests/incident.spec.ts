@@ -105,7 +105,10 @@ test('personal data is shown for a reason, and that is recorded', async ({ visit
   const page = await visit({ role: 'responder' })
   await openIncident(page, STUFFING)
   await page.getByRole('link', { name: /^Findings and evidence/ }).click()
-  await page
+  // Cards fill as their events come: the first button of the page is now one's, now the other's.
+  const finding = page.locator('section.panel', { has: page.getByText('Accounts that failed') })
+  await finding
+    .first()
     .getByRole('button', { name: /^Open event/ })
     .first()
     .click()

@@ -5,6 +5,7 @@ const PAGES: [string, string][] = [
   ['overview', '/'],
   ['incidents', '/incidents'],
   ['incident', '/incident'],
+  ['graph', '/graph'],
   ['findings', '/findings'],
   ['event', '/event'],
   ['hunt', '/hunt?q=src_ip%3A203.0.113.66'],
@@ -41,11 +42,16 @@ for (const language of LANGUAGES) {
         await door.screenshot({ path: file('sign-in') })
         const page = await visit({ role: 'admin', language, theme, width })
         for (const [name, path] of PAGES) {
-          if (['/incident', '/findings', '/event'].includes(path)) {
+          if (['/incident', '/graph', '/findings', '/event'].includes(path)) {
             await page.goto('/incidents')
             await page.locator('table.queue tbody a').first().click()
             await expect(page.locator('.step').first()).toBeVisible()
-            if (path !== '/incident') await page.locator('nav.tabs a').nth(1).click()
+            if (path !== '/incident') {
+              await page
+                .locator('nav.tabs a')
+                .nth(path === '/graph' ? 1 : 2)
+                .click()
+            }
             if (path === '/event') await page.locator('table.events button').first().click()
           } else await page.goto(path)
           await expect(page.getByRole('heading', { level: 1 }).first()).toBeAttached()
