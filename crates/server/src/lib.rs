@@ -201,6 +201,12 @@ pub async fn start_with(
     for diagnostic in store.diagnostics() {
         tracing::warn!(code = diagnostic.code, place = diagnostic.place, "{}", diagnostic.message);
     }
+    let sealed_before = meta.read(|read| read.has_one_time_codes()).map_err(Problem::from)?;
+    if sealed_before && !config.data.join("keys/identity.key").exists() {
+        tracing::error!(
+            "keys/identity.key is missing, and one-time codes were sealed with it: restore it from the backup; until then people sign in with recovery codes or passkeys"
+        );
+    }
     let seal = identity::seal::Seal::open(&config.data).map_err(StartError::Seal)?;
     let passwords = Passwords::new()?;
     let one_time_password = ensure_owner(&meta, &passwords, now()).await?;

@@ -359,6 +359,8 @@ impl Policy {
             .iter()
             .filter(|rule| rule.when.eval(&facts).is_true())
             .flat_map(|rule| &rule.add)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
             .filter_map(|place| self.obligations.get(usize::from(*place)))
             .map(|duty| duty.id.clone())
             .collect()

@@ -7,6 +7,7 @@ use crate::policy::Policy;
 use crate::vary::Dice;
 use crate::vocabulary::{Kind, Signal, State};
 use schema::Diagnostic;
+use std::collections::BTreeSet;
 
 /// Of one kind of trouble, so many examples are told.
 const EXAMPLES_MAX: usize = 3;
@@ -25,37 +26,37 @@ pub fn check(policy: &Policy, file: &str, states: u32, seed: u64) -> Vec<Diagnos
         if let Some((worse, what)) = worsened(&mut dice, policy, &state) {
             let after = judge(&worse);
             if after.score > decision.score {
-                rises.push(risen(file, &what, &decision, &after, &shown(policy, &state)));
+                keep(&mut rises, risen(file, &what, &decision, &after, &shown(policy, &state)));
             }
         }
         if let Some((silent, name)) = silenced(&mut dice, policy, &state) {
             let after = judge(&silent);
             if after.score > decision.score {
                 let what = format!("`{name}` falling silent");
-                gains.push(risen(file, &what, &decision, &after, &shown(policy, &state)));
+                keep(&mut gains, risen(file, &what, &decision, &after, &shown(policy, &state)));
             }
         }
-        for code in contradictions(policy, &state, &decision) {
-            odds.push(
-                Diagnostic::new(
-                    "contradicting-obligation",
-                    file,
-                    format!(
-                        "`{code}` stands beside {} where {}",
-                        decision.decisions.join(", "),
-                        shown(policy, &state),
-                    ),
-                )
-                .hint("narrow the `when` that adds it, or the contradiction"),
+        // Each once, however many rules forbid it.
+        let codes: BTreeSet<_> = contradictions(policy, &state, &decision).into_iter().collect();
+        for code in codes {
+            let told = format!(
+                "`{code}` stands beside {} where {}",
+                decision.decisions.join(", "),
+                shown(policy, &state),
             );
+            let found = Diagnostic::new("contradicting-obligation", file, told)
+                .hint("narrow the `when` that adds it, or the contradiction");
+            keep(&mut odds, found);
         }
     }
-    for found in [&mut rises, &mut gains, &mut odds] {
-        // The shortest examples say the most.
-        found.sort_by_key(|diagnostic: &Diagnostic| diagnostic.message.len());
-        found.truncate(EXAMPLES_MAX);
-    }
     rises.into_iter().chain(gains).chain(odds).collect()
+}
+
+/// Keeps the shortest examples, which say the most.
+fn keep(found: &mut Vec<Diagnostic>, one: Diagnostic) {
+    found.push(one);
+    found.sort_by_key(|diagnostic| diagnostic.message.len());
+    found.truncate(EXAMPLES_MAX);
 }
 
 fn risen(file: &str, what: &str, before: &Decision, after: &Decision, state: &str) -> Diagnostic {

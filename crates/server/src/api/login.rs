@@ -1,7 +1,6 @@
 //! Login, logout, one's own password, and who one is.
 
 use super::extract::Json;
-use super::second_factor::take_sign_in;
 use crate::app::{App, Blocking};
 use crate::deeds;
 use crate::handle::now;
@@ -95,6 +94,7 @@ pub(super) enum Proof {
     Passkey {
         id: String,
         challenge: String,
+        expires: Timestamp,
         signatures: u32,
     },
 }
@@ -124,9 +124,9 @@ impl Proof {
             Proof::Password => Ok(!tx.has_second_factor(user)?),
             Proof::Code(step) => tx.take_step(user, *step),
             Proof::Recovery(digest) => tx.take_recovery_code(user, digest),
-            Proof::Passkey { id, challenge, signatures } => {
-                Ok(take_sign_in(tx, challenge, time)? && tx.use_passkey(id, *signatures, time)?)
-            }
+            Proof::Passkey { id, challenge, expires, signatures } => Ok(*expires > time
+                && tx.note_answered(challenge, *expires, time)?
+                && tx.use_passkey(id, *signatures, time)?),
         }
     }
 }
@@ -154,6 +154,7 @@ pub async fn login(
     let stored = stored.filter(|_| !is_long && login.name.chars().count() <= NAME_CHARS_MAX);
     let attempt = if is_long { Secret::default() } else { login.password };
     let is_right = app.passwords.is_right(attempt, stored).await?;
+    still_heard(&app, &counts, time).await?;
     let Some(user) = user.filter(|_| is_right) else {
         let known =
             app.meta.blocking(move |meta| meta.read(|r| r.user_by_name(&login.name))).await?;
@@ -173,6 +174,12 @@ pub async fn login(
             "the password is right, and this account has a second factor",
         )
         .hint(hint)),
+        Second::Unreadable => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "codes-unreadable",
+            "the server cannot check one-time codes: its key is not the one they were kept under",
+        )
+        .hint("sign in with a recovery code or a passkey; whoever runs the server restores keys/identity.key")),
         Second::Wrong => {
             refuse_login(&app, Some(user), counts, "code-wrong", time).await?;
             Err(code_wrong())
@@ -202,6 +209,8 @@ enum Second {
     Proven(Proof),
     Needed(&'static str),
     Wrong,
+    /// The server lost the key: no fault of whoever types.
+    Unreadable,
 }
 
 /// What a right password still lacks.
@@ -235,7 +244,10 @@ async fn second_factor(
         // A key that was lost must not make the recovery codes useless.
         match app.seal.unseal(id, &codes.sealed) {
             None => {
-                tracing::error!(user = %id, "one-time codes do not open: keys/identity.key changed")
+                tracing::error!(user = %id, "one-time codes do not open: keys/identity.key changed");
+                if codes::is_code(code.reveal()) {
+                    return Ok(Second::Unreadable);
+                }
             }
             Some(secret) => {
                 if let Some(step) = codes::step_of(&secret, code.reveal(), time) {
@@ -300,6 +312,36 @@ fn counts(
     Ok(vec![by_account, (address, attempts)])
 }
 
+/// What failed while a password was checked counts too: right or wrong, a try that is late by then is
+/// not answered, so that many at once tell no more than one after the other.
+async fn still_heard(app: &App, counts: &Counts, time: Timestamp) -> Result<(), Problem> {
+    let keys: Vec<String> = counts.iter().map(|(key, _)| key.clone()).collect();
+    let now = app
+        .meta
+        .blocking(move |meta| {
+            meta.read(|read| {
+                keys.into_iter().map(|key| Ok((key.clone(), read.attempts(&key)?))).collect()
+            })
+        })
+        .await?;
+    let now: Counts = now;
+    heard(&now, time)
+}
+
+/// The counts of somebody who is logged in, if they are heard now.
+pub(super) async fn heard_person(
+    app: &App,
+    caller: &Principal,
+    peer: SocketAddr,
+    time: Timestamp,
+) -> Result<Counts, Problem> {
+    let (name, address) = (caller.name.clone(), peer.ip().to_canonical());
+    let counts =
+        app.meta.blocking(move |meta| meta.read(|read| counts(read, &name, address))).await?;
+    heard(&counts, time)?;
+    Ok(counts)
+}
+
 /// Refuses a try that comes too early.
 fn heard(counts: &[(String, Attempts)], time: Timestamp) -> Result<(), Problem> {
     let wait = counts.iter().map(|(_, attempts)| lockout::wait_ms(*attempts, time)).max();
@@ -343,13 +385,22 @@ fn note_failure(
         }
     };
     meta.write(|tx| {
-        for (key, _) in counts {
-            // Read anew: of many tries at once, each counts.
-            let attempts = tx.attempts(key)?;
-            tx.set_attempts(key, lockout::failed(key, attempts, time))?;
-        }
+        count_failure(tx, counts, time)?;
         tx.attest(&leaves)
     })?;
+    Ok(())
+}
+
+/// One more failure, of what is counted now: of many tries at once, each counts.
+fn count_failure(
+    tx: &Tx<'_>,
+    counts: &[(String, Attempts)],
+    time: Timestamp,
+) -> store::meta::Result<()> {
+    for (key, _) in counts {
+        let attempts = tx.attempts(key)?;
+        tx.set_attempts(key, lockout::failed(key, attempts, time))?;
+    }
     Ok(())
 }
 
@@ -368,7 +419,7 @@ pub(super) fn login_leaves(
 /// What became of a proof.
 enum Taken {
     Yes,
-    No(Counts),
+    No,
     Locked(Vec<Attempts>),
 }
 
@@ -399,7 +450,7 @@ pub(super) async fn start_session(
         must_change_password: user.must_change_password,
         must_add_second_factor: is_required && matches!(proof, Proof::Password),
     };
-    let (refused, refusal) = (user.clone(), proof.refusal());
+    let (reason, refusal) = proof.refusal();
     let taken = app
         .meta
         .blocking(move |meta| {
@@ -411,7 +462,9 @@ pub(super) async fn start_session(
                     return Ok(Taken::Locked(now));
                 }
                 if !proof.take(tx, user.id, time)? {
-                    return Ok(Taken::No(counts));
+                    count_failure(tx, &counts, time)?;
+                    tx.attest(&login_leaves(&user, LeafKind::LoginFailed, reason, time))?;
+                    return Ok(Taken::No);
                 }
                 tx.clear_attempts(&lockout::account(&user.name))?;
                 let known = Attempts { last: time, ..Attempts::default() };
@@ -425,10 +478,10 @@ pub(super) async fn start_session(
         .await?;
     match taken {
         Taken::Yes => {}
-        Taken::No(counts) => {
-            let (reason, problem) = refusal;
-            refuse_login(app, Some(refused), counts, reason, time).await?;
-            return Err(problem);
+        Taken::No => {
+            app.counters.logins_failed.fetch_add(1, Ordering::Relaxed);
+            app.ledgers.wake();
+            return Err(refusal);
         }
         Taken::Locked(attempts) => {
             let counts: Counts =
@@ -515,7 +568,9 @@ pub(super) async fn own_password(
     let is_long = typed.reveal().chars().count() > password::PASSWORD_CHARS_MAX;
     let stored = user.password_hash.clone().filter(|_| !is_long);
     let typed = if is_long { Secret::default() } else { typed };
-    if !app.passwords.is_right(typed, stored).await? {
+    let is_right = app.passwords.is_right(typed, stored).await?;
+    still_heard(app, &counts, time).await?;
+    if !is_right {
         app.meta
             .blocking_problem(move |meta| {
                 note_failure(meta, Some(&user), &counts, "password-wrong", time)

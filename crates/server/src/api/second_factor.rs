@@ -2,8 +2,8 @@
 
 use super::extract::Json;
 use super::login::{
-    LoggedIn, PersonNow, Proof, heard_address, login_leaves, own_password, refuse_login,
-    start_session,
+    LoggedIn, PersonNow, Proof, heard_address, heard_person, login_leaves, own_password,
+    refuse_login, start_session,
 };
 use crate::app::{App, Blocking};
 use crate::handle::now;
@@ -19,7 +19,7 @@ use axum::response::Response;
 use data_encoding::BASE64URL_NOPAD;
 use schema::{Digest, LeafKind, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::meta::{MetaError, Passkey, Tx};
+use store::meta::{MetaError, OneTimeCodes, Passkey, Tx};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -32,8 +32,8 @@ const CHALLENGE_MS: i64 = 300_000;
 /// Characters of what a browser sends; far above what authenticators answer.
 const ANSWER_CHARS_MAX: usize = 8_192;
 
-const TO_REGISTER: &str = "register";
-const TO_SIGN_IN: &str = "sign-in";
+/// A secret nobody confirmed is void after this.
+const PROPOSED_MS: i64 = 600_000;
 
 /// What the caller has beside the password.
 #[derive(Debug, Serialize, ToSchema)]
@@ -159,7 +159,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Authority {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let of_uri = parts.uri.authority().map(|authority| authority.as_str());
         let host = || parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        Ok(Authority(of_uri.or_else(host).unwrap_or_default().to_owned()))
+        Ok(Authority(of_uri.or_else(host).unwrap_or_default().to_lowercase()))
     }
 }
 
@@ -170,8 +170,7 @@ impl Authority {
 
     fn name(&self) -> Result<&str, Problem> {
         let Authority(authority) = self;
-        let name = authority.strip_suffix('.').unwrap_or(authority);
-        Site { authority: name }.name().ok_or_else(|| {
+        self.site().name().ok_or_else(|| {
             Problem::new(
                 StatusCode::CONFLICT,
                 "passkeys-need-a-name",
@@ -235,26 +234,37 @@ pub async fn propose_codes(
     }))
 }
 
-/// Put one-time codes in force by showing one. Answers recovery codes, shown only here.
+/// Put one-time codes in force by showing one, within 10 minutes; every other session of the account ends. Answers recovery codes, shown only here.
 #[utoipa::path(post, path = "/api/v1/second-factor/codes/confirm", tag = "identity", request_body = TypedCode,
     responses((status = 200, body = RecoveryCodes), (status = "default", description = "problem", body = Problem)))]
 pub async fn confirm_codes(
     State(app): State<App>,
+    Peer(peer): Peer,
     Caller(caller): Caller,
     Json(body): Json<TypedCode>,
 ) -> Result<Json<RecoveryCodes>, Problem> {
     let id = person(&caller)?;
     let time = now();
+    let counts = heard_person(&app, &caller, peer, time).await?;
     let stored = app.meta.blocking(move |meta| meta.read(|read| read.one_time_codes(id))).await?;
-    let stored = stored.filter(|codes| codes.confirmed.is_none()).ok_or_else(|| {
+    let is_waiting = |codes: &OneTimeCodes| {
+        codes.confirmed.is_none() && (0..PROPOSED_MS).contains(&(time - codes.created))
+    };
+    let stored = stored.filter(is_waiting).ok_or_else(|| {
         Problem::new(StatusCode::CONFLICT, "codes-not-proposed", "there is no secret to confirm")
             .hint("begin with `POST /api/v1/second-factor/codes`")
     })?;
     let secret = app.seal.unseal(id, &stored.sealed).ok_or_else(unreadable)?;
-    let step = codes::step_of(&secret, body.code.reveal(), time).ok_or_else(|| {
-        Problem::new(StatusCode::FORBIDDEN, "code-wrong", "that is not the code of now")
-            .hint("type the newest; a clock that is a minute off shows others")
-    })?;
+    let Some(step) = codes::step_of(&secret, body.code.reveal(), time) else {
+        let user = app.meta.blocking(move |meta| meta.read(|read| read.user(id))).await?;
+        refuse_login(&app, user, counts, "code-wrong", time).await?;
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "code-wrong",
+            "that is not the code of now",
+        )
+        .hint("type the newest; a clock that is a minute off shows others"));
+    };
     let added = add(&app, caller, time, "codes-added", move |tx| {
         tx.confirm_one_time_codes(id, &stored.sealed, step, time)
     });
@@ -336,7 +346,7 @@ pub async fn ask_for_passkey(
     let (asked, id) = (challenge.clone(), user.id);
     let known = app.meta.blocking(move |meta| {
         meta.write(|tx| {
-            tx.add_challenge(&asked, Some(id), TO_REGISTER, time + CHALLENGE_MS, time)?;
+            tx.ask(id, &asked, time + CHALLENGE_MS)?;
             tx.passkeys(id)
         })
     });
@@ -352,7 +362,7 @@ pub async fn ask_for_passkey(
     }))
 }
 
-/// Keep a passkey the browser made. Answers recovery codes when it is the first second factor.
+/// Keep a passkey the browser made; every other session of the account ends. Answers recovery codes when it is the first second factor.
 #[utoipa::path(post, path = "/api/v1/second-factor/passkeys", tag = "identity", request_body = NewPasskey,
     responses((status = 200, body = RecoveryCodes), (status = "default", description = "problem", body = Problem)))]
 pub async fn add_passkey(
@@ -379,7 +389,7 @@ pub async fn add_passkey(
         user,
         id: body.id,
         name,
-        site: authority.name()?.to_owned(),
+        site: authority.0.clone(),
         algorithm: made.algorithm,
         public_key: BASE64URL_NOPAD.encode(&made.public_key),
         signatures: made.signatures,
@@ -387,7 +397,7 @@ pub async fn add_passkey(
         last_used: None,
     };
     let added = add(&app, caller, time, "passkey-added", move |tx| {
-        if !tx.take_challenge(&made.challenge, Some(user), TO_REGISTER, time)? {
+        if !tx.take_question(user, &made.challenge, time)? {
             return Err(MetaError::Refused("the browser was asked too long ago: begin again"));
         }
         if tx.passkeys(user)?.len() >= PASSKEYS_MAX {
@@ -406,12 +416,8 @@ pub async fn ask_to_sign_in(
     authority: Authority,
 ) -> Result<Json<SignInQuestion>, Problem> {
     let site = authority.name()?.to_owned();
-    let challenge = BASE64URL_NOPAD.encode(&random::<32>()?);
-    let (asked, time) = (challenge.clone(), now());
-    let added = app.meta.blocking(move |meta| {
-        meta.write(|tx| tx.add_challenge(&asked, None, TO_SIGN_IN, time + CHALLENGE_MS, time))
-    });
-    added.await?;
+    // Anybody may ask, so nothing is kept of a question until it was answered.
+    let challenge = app.seal.ticket(now() + CHALLENGE_MS)?;
     Ok(Json(SignInQuestion { challenge, site, timeout_ms: CHALLENGE_MS }))
 }
 
@@ -435,8 +441,8 @@ pub async fn sign_in(
             Ok(user.map(|user| (key, user)))
         })
     });
-    let site = authority.name()?;
-    let found = found.await?.filter(|(key, user)| !user.disabled && key.site == site);
+    authority.name()?;
+    let found = found.await?.filter(|(key, user)| !user.disabled && key.site == authority.0);
     let answer =
         Answer { client_data: &body.client_data, authenticator_data: &body.authenticator_data };
     let proven = found.as_ref().ok_or(Wrong::Signature).and_then(|(key, _)| {
@@ -445,7 +451,9 @@ pub async fn sign_in(
     });
     match (found, proven) {
         (Some((key, user)), Ok((challenge, signatures))) => {
-            let proof = Proof::Passkey { id: key.id, challenge, signatures };
+            // What is not ours ended long ago.
+            let expires = app.seal.ticket_end(&challenge).unwrap_or_default();
+            let proof = Proof::Passkey { id: key.id, challenge, expires, signatures };
             start_session(&app, user, address, time, counts, proof).await
         }
         (found, proven) => {
@@ -453,15 +461,6 @@ pub async fn sign_in(
             Err(refused(proven.err().unwrap_or(Wrong::Signature), StatusCode::UNAUTHORIZED))
         }
     }
-}
-
-/// A challenge of ours, answered now: what [`sign_in`] checks when the session is made.
-pub(super) fn take_sign_in(
-    tx: &Tx<'_>,
-    challenge: &str,
-    time: Timestamp,
-) -> Result<bool, MetaError> {
-    tx.take_challenge(challenge, None, TO_SIGN_IN, time)
 }
 
 /// A person has a second factor; a token has none.
@@ -516,7 +515,7 @@ async fn add(
     change: impl FnOnce(&Tx<'_>) -> Result<(), MetaError> + Send + 'static,
 ) -> Result<RecoveryCodes, Problem> {
     let (mut recovery_codes, digests) = draw_recovery()?;
-    let id = caller.user;
+    let (id, session) = (caller.user, caller.session);
     let added = app.meta.blocking(move |meta| {
         meta.write(|tx| {
             change(tx)?;
@@ -524,6 +523,8 @@ async fn add(
             if is_first {
                 tx.set_recovery_codes(id, &digests)?;
             }
+            // Whoever came in with less than what is asked from now on comes in again.
+            tx.end_sessions(id, session.as_ref())?;
             let user = tx.user(id)?.ok_or_else(|| MetaError::Missing(id.to_string()))?;
             tx.attest(&login_leaves(&user, LeafKind::UserChange, code, time))?;
             Ok(is_first)

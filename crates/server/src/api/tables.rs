@@ -18,13 +18,18 @@ pub enum Form {
 }
 
 impl Form {
-    /// The first that `Accept` names; none of them is an answer in JSON.
+    /// The first that `Accept` names; where that is JSON, or nothing we have, there is no file.
     pub fn asked(headers: &HeaderMap) -> Option<Form> {
         let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok())?;
-        accepts.split(',').find_map(|one| {
-            let media = one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            [Form::Csv, Form::Ndjson, Form::Parquet].into_iter().find(|form| form.media() == media)
-        })
+        accepts
+            .split(',')
+            .find_map(|one| {
+                let media = one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+                let form = [Form::Csv, Form::Ndjson, Form::Parquet];
+                let form = form.into_iter().find(|form| form.media() == media);
+                (form.is_some() || media == "application/json").then_some(form)
+            })
+            .flatten()
     }
 
     fn media(self) -> &'static str {
@@ -64,8 +69,11 @@ impl Form {
 /// RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe in front
 /// (OWASP, CSV Injection): whoever needs values as they are takes NDJSON or Parquet.
 pub fn csv(result: &QueryResult) -> Result<Vec<u8>, Problem> {
-    let mut writer =
-        csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    // Quoted whatever is in it: a spreadsheet may part cells at other characters than commas.
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .quote_style(csv::QuoteStyle::Always)
+        .from_writer(Vec::new());
     let failed = |cause: csv::Error| Problem::internal(&cause);
     writer
         .write_record(result.columns.iter().map(|column| guarded(&column.name)))
@@ -82,7 +90,8 @@ pub fn csv(result: &QueryResult) -> Result<Vec<u8>, Problem> {
 }
 
 fn guarded(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_formula =
+        text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     if is_formula { format!("'{text}") } else { text.to_owned() }
 }
 
@@ -124,7 +133,7 @@ mod tests {
         let text = String::from_utf8(csv(&result()).unwrap()).unwrap();
         assert_eq!(
             text,
-            "url,count\r\n\"'=HYPERLINK(\"\"x\"\")\",-3\r\n\"a,\"\"b\"\"\r\n다음\",\r\n"
+            "\"url\",\"count\"\r\n\"'=HYPERLINK(\"\"x\"\")\",\"-3\"\r\n\"a,\"\"b\"\"\r\n다음\",\"\"\r\n"
         );
     }
 
@@ -146,6 +155,7 @@ mod tests {
         assert_eq!(asked("text/html, Text/CSV;q=0.5, application/x-ndjson"), Some(Form::Csv));
         assert_eq!(asked("application/vnd.apache.parquet"), Some(Form::Parquet));
         assert_eq!(asked("*/*"), None);
+        assert_eq!(asked("application/json, text/csv;q=0"), None);
         assert_eq!(Form::asked(&HeaderMap::new()), None);
     }
 }

@@ -12,12 +12,20 @@ use ::trust::{
     Decision, Demands, Language, Policy, Reading, Readings, SignalKind, exam, soundness,
 };
 use axum::extract::State;
-use schema::TenantId;
+use schema::{Diagnostic, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use store::meta::{Cursor, TrustDecisionFilter, TrustText};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::ToSchema;
+
+/// Questions at the workbench at once: each may take a core for a while.
+static TURNS: Semaphore = Semaphore::const_new(2);
+
+async fn turn() -> Result<SemaphorePermit<'static>, Problem> {
+    TURNS.acquire().await.map_err(|cause| Problem::internal(&cause))
+}
 
 /// Random states in which a policy's soundness is tried; `plura trust check` tries ten times as many.
 const STATES: u32 = 2_000;
@@ -81,7 +89,7 @@ pub struct TrustChecked {
     pub hash: String,
     pub profiles: Vec<String>,
     /// What every policy has to keep to, and this one does not.
-    pub unsound: Vec<schema::Diagnostic>,
+    pub unsound: Vec<Diagnostic>,
     /// How the cases ended, when there were some.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -136,10 +144,13 @@ pub async fn what_if(
     let (text, profile) = in_force(&app, &caller.tenant).await?;
     let text = body.policy.unwrap_or(text);
     let profile = body.profile.unwrap_or(profile);
+    let turn = turn().await?;
     in_background(move || {
+        let _turn = turn;
         let rules = parse_policy(&text, &profile)?;
+        let silent: HashSet<String> = body.silent.into_iter().collect();
         let reading = |(name, value): (String, ::trust::Value)| {
-            let is_silent = body.silent.contains(&name);
+            let is_silent = silent.contains(&name);
             (name, Reading { value, is_silent })
         };
         let readings: Readings = body.signals.into_iter().map(reading).collect();
@@ -185,7 +196,9 @@ pub async fn check(
     Caller(_): Caller,
     Json(body): Json<TrustCheck>,
 ) -> Result<Json<TrustChecked>, Problem> {
+    let turn = turn().await?;
     in_background(move || {
+        let _turn = turn;
         let profile = body.profile.as_deref();
         let rules = parse_policy(&body.policy, profile.unwrap_or(PROFILE_DEFAULT))?;
         let cases = body.cases.as_deref().map(|text| exam::parse_cases("cases.yaml", text));
@@ -215,7 +228,9 @@ pub async fn compare(
     let (text, profile) = in_force(&app, &caller.tenant).await?;
     let since = read_time("since", body.since.as_deref())?;
     let meta = app.meta.clone();
+    let turn = turn().await?;
     in_background(move || {
+        let _turn = turn;
         let old = parse_policy(&text, &profile)?;
         let new = parse_policy(&body.policy, body.profile.as_deref().unwrap_or(&profile))?;
         let (mut comparison, mut seen, mut after) = (Comparison::default(), 0, None);
@@ -224,8 +239,16 @@ pub async fn compare(
                 TrustDecisionFilter { since, after, limit: PAGE, ..TrustDecisionFilter::default() };
             let found = meta.read(|read| read.trust_decisions(&caller.tenant, &filter))?;
             for stored in &found {
-                let record = read_record(stored)?;
-                after = Some(Cursor { time: record.time, id: record.id });
+                after = Some(Cursor { time: stored.time, id: stored.id });
+                let record = match read_record(stored) {
+                    Ok(record) => record,
+                    Err(problem) => {
+                        let place = format!("decision {}", stored.id);
+                        let why = Diagnostic::new(problem.code, place, problem.detail);
+                        comparison.unreadable.push(why);
+                        continue;
+                    }
+                };
                 let access = Judged {
                     id: record.id.to_string(),
                     session: record.session,

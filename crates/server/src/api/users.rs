@@ -282,6 +282,14 @@ pub async fn update(
         )
         .hint("take away its role here with DELETE; the person changes the password themselves"));
     }
+    if change.reset_second_factor && (caller.session.is_none() || caller.user == id) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "session-required",
+            "a second factor is reset by a person, for somebody else",
+        )
+        .hint("log in; one's own is removed at `POST /api/v1/second-factor/remove`"));
+    }
     let password = change.reset_password.then(one_time_password).transpose()?;
     let hash = match &password {
         Some(password) => Some(app.passwords.hash(password.clone()).await?),

@@ -28,6 +28,12 @@ fn code(secret: &[u8], step: i64) -> String {
     format!("{:0DIGITS$}", (bits & 0x7fff_ffff) % 10_u32.pow(DIGITS as u32))
 }
 
+/// Whether it looks like a one-time code at all.
+pub fn is_code(typed: &str) -> bool {
+    let typed = plain(typed);
+    typed.len() == DIGITS && typed.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// The time step a typed code belongs to; `None` when it is not one of now.
 pub fn step_of(secret: &[u8], typed: &str, now: Timestamp) -> Option<i64> {
     let typed = plain(typed);

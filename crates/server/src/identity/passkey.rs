@@ -69,6 +69,7 @@ impl<'a> Site<'a> {
         };
         let is_domain = name.parse::<std::net::Ipv4Addr>().is_err()
             && !name.is_empty()
+            && !name.ends_with('.')
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
         is_domain.then_some(name)
     }

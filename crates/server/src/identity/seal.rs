@@ -5,6 +5,8 @@ use crate::identity::secrets::random;
 use crate::problem::Problem;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
+use schema::Timestamp;
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -13,7 +15,15 @@ const KEY_BYTES: usize = 32;
 
 /// Seals and opens what belongs to a person (AES-256-GCM; the nonce is random and stands in front).
 #[derive(Clone)]
-pub struct Seal(Arc<LessSafeKey>);
+pub struct Seal(Arc<Keys>);
+
+struct Keys {
+    seal: LessSafeKey,
+    tickets: hmac::Key,
+}
+
+/// Random bytes of a ticket, before its end (8 bytes) and its tag (32).
+const TICKET_RANDOM: usize = 16;
 
 impl Seal {
     /// The key is in `<data>/keys/identity.key`, made at the first start.
@@ -27,16 +37,36 @@ impl Seal {
         }
         let text = std::fs::read_to_string(&path).map_err(told)?;
         let key = HEXLOWER.decode(text.trim().as_bytes()).unwrap_or_default();
+        let tickets =
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), b"plura identity tickets 1\x01");
         let key = UnboundKey::new(&AES_256_GCM, &key).map_err(|_| {
             format!("`{}` is not 64 hex digits: restore it from the backup", path.display())
         })?;
-        Ok(Seal(Arc::new(LessSafeKey::new(key))))
+        let tickets = hmac::Key::new(hmac::HMAC_SHA256, tickets.as_ref());
+        Ok(Seal(Arc::new(Keys { seal: LessSafeKey::new(key), tickets })))
+    }
+
+    /// Something only we can have given, until `expires`; nothing has to be kept of it.
+    pub fn ticket(&self, expires: Timestamp) -> Result<String, Problem> {
+        let body = [&random::<TICKET_RANDOM>()?[..], &expires.to_be_bytes()].concat();
+        let tag = hmac::sign(&self.0.tickets, &body);
+        Ok(BASE64URL_NOPAD.encode(&[&body, tag.as_ref()].concat()))
+    }
+
+    /// When a ticket of ours ends; `None` when it is not ours.
+    pub fn ticket_end(&self, ticket: &str) -> Option<Timestamp> {
+        let bytes = BASE64URL_NOPAD.decode(ticket.as_bytes()).ok()?;
+        let (body, tag) = bytes.split_at_checked(TICKET_RANDOM + 8)?;
+        hmac::verify(&self.0.tickets, body, tag).ok()?;
+        let (_, end) = body.split_last_chunk::<8>()?;
+        Some(Timestamp::from_be_bytes(*end))
     }
 
     pub fn seal(&self, person: Uuid, secret: &[u8]) -> Result<String, Problem> {
         let nonce = random::<NONCE_LEN>()?;
         let mut bytes = secret.to_vec();
         self.0
+            .seal
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
                 Aad::from(person.as_bytes()),
@@ -52,7 +82,8 @@ impl Seal {
         let (nonce, rest) = bytes.split_first_chunk::<NONCE_LEN>()?;
         let mut rest = rest.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let secret = self.0.open_in_place(nonce, Aad::from(person.as_bytes()), &mut rest).ok()?;
+        let secret =
+            self.0.seal.open_in_place(nonce, Aad::from(person.as_bytes()), &mut rest).ok()?;
         Some(secret.to_vec())
     }
 }
@@ -71,7 +102,14 @@ mod tests {
         assert_eq!(seal.unseal(yuki, &sealed), None);
         assert_eq!(seal.unseal(mina, &sealed.replace(&sealed[20..21], "_")), None);
         assert_eq!(seal.unseal(mina, ""), None);
+        let ticket = seal.ticket(77).unwrap();
+        assert_eq!(seal.ticket_end(&ticket), Some(77));
+        assert_ne!(ticket, seal.ticket(77).unwrap());
         let other = tempfile::tempdir().unwrap();
+        assert_eq!(Seal::open(other.path()).unwrap().ticket_end(&ticket), None);
+        for forged in ["", "AAAA", &ticket[1..], &format!("A{}", &ticket[1..])] {
+            assert!(forged == ticket || seal.ticket_end(forged).is_none(), "{forged}");
+        }
         assert_eq!(Seal::open(other.path()).unwrap().unseal(mina, &sealed), None);
         std::fs::write(other.path().join("keys/identity.key"), "short").unwrap();
         assert!(Seal::open(other.path()).err().unwrap().contains("64 hex digits"));

@@ -135,29 +135,41 @@ struct Batches {
 
 impl Sink for Batches {
     fn take(&mut self, batch: &RecordBatch, limits: &QueryLimits) -> Result<Option<Limit>> {
-        let room = limits.rows - self.rows;
-        let taken = batch.slice(0, batch.num_rows().min(room));
-        // A slice shares its batch's memory: its part of it is what counts.
-        let part = taken.num_rows() as f64 / batch.num_rows().max(1) as f64;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of a size"
-        )]
-        let bytes = (batch.get_array_memory_size() as f64 * part) as usize;
-        if self.bytes + bytes > limits.bytes {
-            return Ok(Some(Limit::Bytes));
+        let mut taken = 0;
+        let cut = loop {
+            if taken == batch.num_rows() {
+                break None;
+            }
+            if self.rows + taken == limits.rows {
+                break Some(Limit::Rows);
+            }
+            let row: usize =
+                batch.columns().iter().map(|column| size_at(column.as_ref(), taken)).sum();
+            if self.bytes + row > limits.bytes {
+                break Some(Limit::Bytes);
+            }
+            self.bytes += row;
+            taken += 1;
+        };
+        self.rows += taken;
+        if taken > 0 {
+            self.batches.push(batch.slice(0, taken));
         }
-        self.bytes += bytes;
-        self.rows += taken.num_rows();
-        if taken.num_rows() > 0 {
-            self.batches.push(taken);
-        }
-        Ok((batch.num_rows() > room).then_some(Limit::Rows))
+        Ok(cut)
     }
 
     fn is_empty(&self) -> bool {
         self.rows == 0
+    }
+}
+
+/// Bytes of a value, roughly, as [`QueryLimits::bytes`] counts them.
+fn size_at(column: &dyn Array, row: usize) -> usize {
+    8 + match column.data_type() {
+        _ if column.is_null(row) => 0,
+        DataType::Utf8View => column.as_string_view().value(row).len(),
+        DataType::Utf8 => column.as_string::<i32>().value(row).len(),
+        _ => 0,
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Passkey {
     /// base64url, as the browser names it.
     pub id: String,
     pub name: String,
-    /// The host name it was made for.
+    /// The host and port it was made for.
     pub site: String,
     /// COSE's number.
     pub algorithm: i64,
@@ -34,9 +34,6 @@ pub struct Passkey {
     pub created: Timestamp,
     pub last_used: Option<Timestamp>,
 }
-
-/// Challenges that wait for an answer; more would only be somebody asking for them.
-const CHALLENGES_MAX: i64 = 10_000;
 
 const PASSKEY: &str = "SELECT user, id, name, site, algorithm, public_key, signatures, created, last_used FROM passkeys";
 
@@ -54,6 +51,11 @@ impl Read<'_> {
                 })
             },
         )
+    }
+
+    /// Whether anybody's secret lies here sealed.
+    pub fn has_one_time_codes(&self) -> Result<bool> {
+        self.one("SELECT EXISTS (SELECT 1 FROM one_time_codes)", ())
     }
 
     pub fn recovery_codes_left(&self, user: Uuid) -> Result<i64> {
@@ -204,39 +206,37 @@ impl Tx<'_> {
         self.end_sessions(user, None)
     }
 
-    pub fn add_challenge(
-        &self,
-        challenge: &str,
-        user: Option<Uuid>,
-        purpose: &str,
-        expires: Timestamp,
-        now: Timestamp,
-    ) -> Result<()> {
-        self.run("DELETE FROM challenges WHERE expires <= ?1", (now,))?;
+    /// What a browser was asked to sign for somebody who adds a passkey; one question at a time.
+    pub fn ask(&self, user: Uuid, challenge: &str, expires: Timestamp) -> Result<()> {
+        self.run("DELETE FROM challenges WHERE user = ?1", (user.to_string(),))?;
         self.run(
-            "DELETE FROM challenges WHERE challenge IN (SELECT challenge FROM challenges
-             ORDER BY expires LIMIT max(0, (SELECT count(*) FROM challenges) - ?1 + 1))",
-            (CHALLENGES_MAX,),
-        )?;
-        self.run(
-            "INSERT INTO challenges (challenge, user, purpose, expires) VALUES (?1, ?2, ?3, ?4)",
-            (challenge, user.map(|user| user.to_string()), purpose, expires),
+            "INSERT INTO challenges (challenge, user, expires) VALUES (?1, ?2, ?3)",
+            (challenge, user.to_string(), expires),
         )?;
         Ok(())
     }
 
-    /// Takes a challenge that was given for this; false when it was not, or is too old, or answered.
-    pub fn take_challenge(
+    /// Takes the question that was asked of somebody; false when there is none such, or it is too old.
+    pub fn take_question(&self, user: Uuid, challenge: &str, now: Timestamp) -> Result<bool> {
+        let touched = self.run(
+            "DELETE FROM challenges WHERE challenge = ?1 AND user = ?2 AND expires > ?3",
+            (challenge, user.to_string(), now),
+        )?;
+        Ok(touched > 0)
+    }
+
+    /// Notes that a question to nobody in particular was answered; false when it was before.
+    pub fn note_answered(
         &self,
         challenge: &str,
-        user: Option<Uuid>,
-        purpose: &str,
+        expires: Timestamp,
         now: Timestamp,
     ) -> Result<bool> {
+        self.run("DELETE FROM challenges WHERE expires <= ?1", (now,))?;
         let touched = self.run(
-            "DELETE FROM challenges
-             WHERE challenge = ?1 AND user IS ?2 AND purpose = ?3 AND expires > ?4",
-            (challenge, user.map(|user| user.to_string()), purpose, now),
+            "INSERT INTO challenges (challenge, user, expires) VALUES (?1, NULL, ?2)
+             ON CONFLICT DO NOTHING",
+            (challenge, expires),
         )?;
         Ok(touched > 0)
     }

@@ -30,11 +30,10 @@ CREATE TABLE passkeys (
   PRIMARY KEY (user, id)
 ) STRICT, WITHOUT ROWID;
 
--- What a browser is asked to sign; each is answered once.
+-- What a browser was asked to sign: of a user, what waits for the answer; of nobody, what was answered.
 CREATE TABLE challenges (
   challenge TEXT PRIMARY KEY,
   user TEXT REFERENCES users(id) ON DELETE CASCADE,
-  purpose TEXT NOT NULL,
   expires INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX challenges_by_end ON challenges(expires);
