@@ -1,7 +1,6 @@
-import type { Page } from '@playwright/test'
+import { request as connect, type Page } from '@playwright/test'
 import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { request as connect } from '@playwright/test'
 import { LANGUAGES, PASSWORD, expect, house, test, words, type Language } from './house'
 
 const STEP_MS = 30_000
@@ -256,6 +255,7 @@ test('a passkey is made, signs in, and is removed', async ({ browser }) => {
   await expect(page.getByRole('alert')).toContainText('The passkey was not used')
   await devices.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: true })
   await byKey.click()
+  await expect(page).not.toHaveURL(/sign-in/)
   await page.goto('/settings/you')
   await page.getByRole('button', { name: 'Remove: Blue <b>key</b>' }).click()
   await dialog.getByLabel('Password').fill(PASSWORD)
