@@ -361,7 +361,7 @@ function RoleMatrix() {
   return (
     <Panel title={t('people.matrix')}>
       <div className="scroll-x" tabIndex={0} role="region" aria-label={t('people.matrix')}>
-        <table className="table matrix">
+        <table className="table role-matrix">
           <thead>
             <tr>
               <th scope="col">{t('people.matrix.right')}</th>
