@@ -86,6 +86,19 @@ const password = createRoute({
   component: lazyRouteComponent(() => import('./pages/password'), 'OwnPassword'),
 })
 
+const secondFactor = createRoute({
+  getParentRoute: () => root,
+  path: '/second-factor',
+  validateSearch: (search: Search): { back?: string | undefined } => ({
+    back: ownPath(search.back),
+  }),
+  beforeLoad: async ({ search, location }) => {
+    const who = await admit(search.tenant, location.href)
+    if (who.must_change_password) throw redirect({ to: '/password', search: { back: search.back } })
+  },
+  component: lazyRouteComponent(() => import('./pages/second-factor'), 'AddSecondFactor'),
+})
+
 /** Who is here, or off to sign in. */
 async function admit(tenant: string | undefined, back: string) {
   try {
@@ -111,6 +124,9 @@ const inside = createRoute({
     const who = await admit(search.tenant, location.href)
     if (who.must_change_password) {
       throw redirect({ to: '/password', search: { back: ownPath(location.href) } })
+    }
+    if (who.must_add_second_factor) {
+      throw redirect({ to: '/second-factor', search: { back: ownPath(location.href) } })
     }
     // With several tenants, each request says which; so does the address.
     if (who.tenants.length > 1 && !search.tenant) {
@@ -314,6 +330,7 @@ export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
     password,
+    secondFactor,
     inside.addChildren([
       overview,
       incidents,

@@ -15,6 +15,7 @@ const PAGES = [
   '/response?view=force',
   '/audit',
   '/settings/you',
+  '/second-factor',
   '/settings/tenant',
   '/settings/people',
   '/settings/tokens',

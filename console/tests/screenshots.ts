@@ -23,6 +23,7 @@ const PAGES: [string, string][] = [
   ['rule', `/rules/${RULE_ID}`],
   ['rule-replay', `/rules/${RULE_ID}?view=replay`],
   ['settings-you', '/settings/you'],
+  ['second-factor', '/second-factor'],
   ['settings-tenant', '/settings/tenant'],
   ['settings-people', '/settings/people'],
   ['settings-tokens', '/settings/tokens'],

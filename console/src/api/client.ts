@@ -36,7 +36,8 @@ const credentials: Middleware = {
     return request
   },
   onResponse({ response }) {
-    if (response.status === 401 && !new URL(response.url).pathname.endsWith('/login')) onSignedOut()
+    const { pathname } = new URL(response.url)
+    if (response.status === 401 && !pathname.startsWith('/api/v1/login')) onSignedOut()
   },
   onError() {
     return new Refusal({ status: 0, code: 'unreachable', detail: 'the server does not answer' })

@@ -39,6 +39,12 @@ export const me = (tenant?: string) =>
     },
   })
 
+/** What one has beside the password: one's own, in every tenant. */
+export const secondFactor = queryOptions({
+  queryKey: ['second-factor'],
+  queryFn: () => take(api.GET('/api/v1/second-factor', { headers: as(undefined) })),
+})
+
 export const tenants = (tenant: string) =>
   queryOptions({
     queryKey: [tenant, 'tenants'],

@@ -2,8 +2,18 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { api, take } from '~/api/client'
-import { LIVE_MS, SLOW_MS, health, hosts, sources, tenants, users } from '~/api/queries'
+import {
+  LIVE_MS,
+  SLOW_MS,
+  health,
+  hosts,
+  secondFactor,
+  sources,
+  tenants,
+  users,
+} from '~/api/queries'
 import { showFirstSteps } from '~/domain/first'
+import { hasFactor } from '~/domain/SecondFactor'
 import { useTenant } from '~/domain/session'
 import { useTranslation } from '~/i18n'
 import { Button } from '~/ui/Button'
@@ -29,6 +39,7 @@ export function FirstSteps() {
   }).data
   const told = useQuery(hosts(tenant)).data
   const people = useQuery(users(tenant)).data
+  const factor = useQuery(secondFactor).data
   const mode = useQuery(tenants(tenant)).data?.find((one) => one.id === tenant)?.mode
   const gateways = state?.gateways.map(({ id }) => id)
   // A gateway's events come by the gateway's name.
@@ -54,6 +65,19 @@ export function FirstSteps() {
       why: t('first.host.why'),
       isDone: told === undefined ? undefined : told > 0,
       how: <EnrolHost />,
+    },
+    {
+      id: 'factor',
+      title: t('first.factor'),
+      why: t('first.factor.why'),
+      isDone: factor && hasFactor(factor),
+      how: (
+        <p>
+          <Link to="/settings/you" hash="second-factor">
+            {t('factor.title')}
+          </Link>
+        </p>
+      ),
     },
     {
       id: 'colleague',

@@ -1,7 +1,8 @@
 import { useMutation } from '@tanstack/react-query'
 import { getRouteApi, useNavigate, useRouter } from '@tanstack/react-router'
-import { useState } from 'react'
-import { api, session, take } from '~/api/client'
+import { useEffect, useRef, useState } from 'react'
+import { Refusal, api, session, take, type Schema } from '~/api/client'
+import { hasPasskeys, signWithKey } from '~/domain/passkey'
 import { useTranslation } from '~/i18n'
 import { queryClient } from '~/router'
 import { Button } from '~/ui/Button'
@@ -11,31 +12,84 @@ import { Door } from './door'
 
 const route = getRouteApi('/sign-in')
 
+/** What the account has beside its password: `codes`, or passkeys alone. */
+type Asked = 'codes' | 'passkey'
+
 export function SignIn() {
   const { t } = useTranslation()
   const { back, why } = route.useSearch()
   const [name, setName] = useState('')
   const [password, setPassword] = useState('')
+  const [code, setCode] = useState('')
+  const [asked, setAsked] = useState<Asked>()
+  const codeField = useRef<HTMLInputElement>(null)
   const navigate = useNavigate()
   const router = useRouter()
+  const enter = (answer: Schema['LoggedIn']) => {
+    queryClient.clear()
+    session.keepCsrf(answer.csrf)
+    setPassword('')
+    setCode('')
+    if (answer.must_change_password) void navigate({ to: '/password', search: { back } })
+    else if (answer.must_add_second_factor)
+      void navigate({ to: '/second-factor', search: { back } })
+    else router.history.push(back ?? '/')
+  }
   const signIn = useMutation({
-    mutationFn: () => take(api.POST('/api/v1/login', { body: { name: name.trim(), password } })),
-    onSuccess: (answer) => {
-      queryClient.clear()
-      session.keepCsrf(answer.csrf)
-      setPassword('')
-      if (answer.must_change_password) void navigate({ to: '/password', search: { back } })
-      else router.history.push(back ?? '/')
+    mutationFn: () => {
+      const body = { name: name.trim(), password, ...(asked && { code: code.trim() }) }
+      return take(api.POST('/api/v1/login', { body }))
+    },
+    onSuccess: enter,
+    onError: (error) => {
+      const answer = problemOf(error)
+      if (answer?.code === 'second-factor-needed') {
+        setAsked(answer.hint?.includes('passkey') ? 'passkey' : 'codes')
+      }
+      if (answer?.code === 'code-wrong') codeField.current?.select()
     },
   })
+  const byKey = useMutation({
+    mutationFn: async () => {
+      const question = await take(api.POST('/api/v1/login/passkey/options'))
+      const body = await signWithKey(question)
+      return take(api.POST('/api/v1/login/passkey', { body }))
+    },
+    onSuccess: enter,
+  })
+  useEffect(() => codeField.current?.focus(), [asked])
+  // Another name or password is another question.
+  const unask = () => {
+    setAsked(undefined)
+    setCode('')
+  }
+  const refused = signIn.error && problemOf(signIn.error)?.code
+  const isTold = refused === 'second-factor-needed' || refused === 'code-wrong'
+  const error = byKey.error ?? (isTold ? undefined : signIn.error)
+  const keyButton = (look: 'primary' | 'plain') =>
+    hasPasskeys() && (
+      <Button
+        look={look}
+        className="button-wide"
+        busy={byKey.isPending}
+        onClick={() => {
+          signIn.reset()
+          byKey.mutate()
+        }}
+      >
+        {t('signin.passkey')}
+      </Button>
+    )
   return (
     <Door title={t('signin.title')}>
       {why === 'ended' && !signIn.error && <p className="note">{t('signin.ended')}</p>}
-      {signIn.error && <Failed error={signIn.error} />}
+      {error && <Failed error={error} />}
       <form
         onSubmit={(event) => {
           event.preventDefault()
-          if (!signIn.isPending) signIn.mutate()
+          if (signIn.isPending) return
+          byKey.reset()
+          signIn.mutate()
         }}
       >
         <Field label={t('signin.name')}>
@@ -49,7 +103,10 @@ export function SignIn() {
               required
               autoFocus
               value={name}
-              onChange={(event) => setName(event.target.value)}
+              onChange={(event) => {
+                setName(event.target.value)
+                unask()
+              }}
             />
           )}
         </Field>
@@ -62,15 +119,65 @@ export function SignIn() {
               autoComplete="current-password"
               required
               value={password}
-              onChange={(event) => setPassword(event.target.value)}
+              onChange={(event) => {
+                setPassword(event.target.value)
+                unask()
+              }}
             />
           )}
         </Field>
-        <Button type="submit" look="primary" className="button-wide" busy={signIn.isPending}>
+        {asked && (
+          <>
+            {asked === 'passkey' && (
+              <>
+                <p className="note" role="status">
+                  {t(hasPasskeys() ? 'signin.passkey.first' : 'signin.passkey.elsewhere')}
+                </p>
+                {keyButton('primary')}
+              </>
+            )}
+            <Field
+              label={t(asked === 'passkey' ? 'signin.recovery' : 'signin.code')}
+              hint={t(asked === 'passkey' ? 'signin.recovery.hint' : 'signin.code.hint')}
+            >
+              {(ids) => (
+                <input
+                  {...ids}
+                  ref={codeField}
+                  className="code-input"
+                  name="code"
+                  autoComplete="one-time-code"
+                  inputMode="text"
+                  autoCapitalize="none"
+                  spellCheck={false}
+                  maxLength={64}
+                  required
+                  aria-invalid={refused === 'code-wrong'}
+                  value={code}
+                  onChange={(event) => setCode(event.target.value)}
+                />
+              )}
+            </Field>
+            {refused === 'code-wrong' && (
+              <p className="field-error" role="alert">
+                {t('problem.code-wrong')} {t('hint.code-wrong')}
+              </p>
+            )}
+          </>
+        )}
+        <Button
+          type="submit"
+          look={asked === 'passkey' && hasPasskeys() ? 'plain' : 'primary'}
+          className="button-wide"
+          busy={signIn.isPending}
+        >
           {t('signin.go')}
         </Button>
       </form>
-      <p className="quiet door-help">{t('signin.help')}</p>
+      {asked !== 'passkey' && <div className="door-key">{keyButton('plain')}</div>}
+      <p className="quiet door-help">{t(asked ? 'signin.help.code' : 'signin.help')}</p>
     </Door>
   )
 }
+
+const problemOf = (error: unknown) => (error instanceof Refusal ? error.problem : undefined)

@@ -19,7 +19,7 @@ import { Empty, Loaded } from '~/ui/states'
 import { Time } from '~/ui/Time'
 import { say } from '~/ui/Toasts'
 
-type Step = { what: 'change' | 'reset' | 'disable' | 'enable' | 'remove'; user: User }
+type Step = { what: 'change' | 'reset' | 'factor' | 'disable' | 'enable' | 'remove'; user: User }
 type Made = { user: User; password: string | null | undefined }
 
 /** Who works in this tenant, and as what. */
@@ -96,6 +96,7 @@ function List({ users: list, onStep }: { users: User[]; onStep: (step: Step) => 
             <th scope="col">{t('people.who')}</th>
             <th scope="col">{t('people.role')}</th>
             <th scope="col">{t('people.state')}</th>
+            <th scope="col">{t('factor.title')}</th>
             <th scope="col">{t('people.since')}</th>
             <th scope="col">
               <span className="only-read">{t('people.steps')}</span>
@@ -124,6 +125,13 @@ function List({ users: list, onStep }: { users: User[]; onStep: (step: Step) => 
                   <Badge tone="medium">{t('people.invited')}</Badge>
                 ) : (
                   <Badge tone="good">{t('people.active')}</Badge>
+                )}
+              </td>
+              <td>
+                {user.second_factor ? (
+                  <Badge tone="good">{t('people.second.yes')}</Badge>
+                ) : (
+                  <span className="quiet">{t('people.second.no')}</span>
                 )}
               </td>
               <td>
@@ -157,7 +165,9 @@ function Steps({ user, onStep }: { user: User; onStep: (step: Step) => void }) {
   if (may('users.write') && !isAbove) {
     items.push(step('change'))
     if (!isOwn) {
-      items.push(step('reset'), step(user.disabled ? 'enable' : 'disable'), 'line', step('remove'))
+      items.push(step('reset'))
+      if (user.second_factor) items.push(step('factor'))
+      items.push(step(user.disabled ? 'enable' : 'disable'), 'line', step('remove'))
     }
   }
   if (may('audit.read')) {
@@ -288,6 +298,10 @@ function StepDialog(props: { step: Step; onClose: () => void; onMade: (made: Mad
         return change()
       case 'reset':
         return take(api.PATCH('/api/v1/users/{id}', { params, body: { reset_password: true } }))
+      case 'factor': {
+        const body = { reset_second_factor: true }
+        return take(api.PATCH('/api/v1/users/{id}', { params, body }))
+      }
       case 'disable':
       case 'enable': {
         const body = { disabled: what === 'disable' }
@@ -298,7 +312,7 @@ function StepDialog(props: { step: Step; onClose: () => void; onMade: (made: Mad
         return undefined
     }
   }
-  const isDangerous = what === 'disable' || what === 'remove' || what === 'reset'
+  const isDangerous = ['disable', 'remove', 'reset', 'factor'].includes(what)
   const nothing = display.trim() === user.display && role === user.role
   return (
     <Ask
@@ -347,7 +361,7 @@ function RoleMatrix() {
   return (
     <Panel title={t('people.matrix')}>
       <div className="scroll-x" tabIndex={0} role="region" aria-label={t('people.matrix')}>
-        <table className="table matrix">
+        <table className="table role-matrix">
           <thead>
             <tr>
               <th scope="col">{t('people.matrix.right')}</th>

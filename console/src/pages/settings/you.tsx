@@ -1,5 +1,6 @@
 import { Link } from '@tanstack/react-router'
 import { PERSON_RIGHTS } from '~/domain/rights'
+import { SecondFactor } from '~/domain/SecondFactor'
 import { useMe } from '~/domain/session'
 import { useSignOut } from '~/domain/sign-out'
 import { LANGUAGES, isLanguage, setLanguage, useTranslation } from '~/i18n'
@@ -52,6 +53,11 @@ export function You() {
                 {t('person.out')}
               </Button>
             </p>
+          </div>
+        </Panel>
+        <Panel title={t('factor.title')} id="second-factor">
+          <div className="panel-body">
+            <SecondFactor />
           </div>
         </Panel>
         <Panel title={t('you.browser')}>
