@@ -57,10 +57,12 @@ export function WhatIf() {
   const change = (next: Partial<ReturnType<typeof route.useSearch>>) =>
     void navigate({ search: (now) => ({ ...now, ...next }), replace: true })
   const set = (name: string, value: Value | undefined) =>
-    setTried(({ signals: { [name]: _, ...signals }, silent }) => ({
-      signals: value === undefined ? signals : { ...signals, [name]: value },
-      silent: value === undefined ? silent.filter((one) => one !== name) : silent,
-    }))
+    setTried(({ signals, silent }) => {
+      const others = Object.entries(signals).filter(([one]) => one !== name)
+      return value === undefined
+        ? { signals: Object.fromEntries(others), silent: silent.filter((one) => one !== name) }
+        : { signals: { ...signals, [name]: value }, silent }
+    })
   const setSilent = (name: string, isSilent: boolean) =>
     setTried(({ signals, silent }) => ({
       signals,

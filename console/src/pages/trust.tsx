@@ -274,7 +274,7 @@ function Explained({ of }: { of: Kept }) {
         ))}
       </p>
       {reasons && (
-        <p>
+        <p className="trust-reasons">
           <strong>{t('trust.reasons')}</strong> <Raw text={reasons} lines />
         </p>
       )}
