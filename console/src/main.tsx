@@ -12,6 +12,7 @@ import './styles/ui.css'
 import './styles/pages.css'
 import './styles/rules.css'
 import './styles/story.css'
+import './styles/trust.css'
 
 applyTheme()
 rememberFirstKeys()

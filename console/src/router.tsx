@@ -315,6 +315,25 @@ const rule = createRoute({
   component: lazyRouteComponent(() => import('./pages/rule'), 'OneRule'),
 })
 
+const trust = createRoute({
+  getParentRoute: () => inside,
+  path: '/trust',
+  validateSearch: read((search) => ({
+    view: oneOf(search.view, 'what-if', 'policy'),
+    session: text(search.session),
+    permit: oneOf(search.permit, true, false),
+    since: oneOf(search.since, '24h', '7d', '30d'),
+    id: text(search.id),
+    profile: text(search.profile),
+    signals: text(search.signals),
+    least: text(search.least),
+    required: text(search.required),
+    q: text(search.q),
+    version: /^\d{1,9}$/.test(text(search.version) ?? '') ? Number(search.version) : undefined,
+  })),
+  component: lazyRouteComponent(() => import('./pages/trust'), 'Trust'),
+})
+
 const audit = createRoute({
   getParentRoute: () => inside,
   path: '/audit',
@@ -340,6 +359,7 @@ export const router = createRouter({
       response,
       rules,
       rule,
+      trust,
       audit,
       settings.addChildren([
         settingsStart,

@@ -348,13 +348,8 @@ export const policyVersion = (tenant: string, version: number) =>
     staleTime: Infinity,
   })
 
-export const policyCheck = (tenant: string, text: string) =>
-  queryOptions({
-    queryKey: [tenant, 'policy-check', text],
-    queryFn: () => take(api.POST('/api/v1/policy/check', { headers: as(tenant), body: { text } })),
-    staleTime: Infinity,
-    gcTime: SLOW_MS,
-  })
+export const checkPolicy = (tenant: string, text: string, signal: AbortSignal) =>
+  take(api.POST('/api/v1/policy/check', { headers: as(tenant), body: { text }, signal }))
 
 export const trustSite = (tenant: string) =>
   queryOptions({

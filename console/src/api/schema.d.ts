@@ -852,7 +852,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Put one-time codes in force by showing one. Answers recovery codes, shown only here. */
+        /** Put one-time codes in force by showing one, within 10 minutes; every other session of the account ends. Answers recovery codes, shown only here. */
         post: operations["post-api-v1-second-factor-codes-confirm"];
         delete?: never;
         options?: never;
@@ -869,7 +869,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Keep a passkey the browser made. Answers recovery codes when it is the first second factor. */
+        /** Keep a passkey the browser made; every other session of the account ends. Answers recovery codes when it is the first second factor. */
         post: operations["post-api-v1-second-factor-passkeys"];
         delete?: never;
         options?: never;

@@ -1,14 +1,16 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { useEffect, useId, useRef, useState } from 'react'
+import { useEffect, useId, useRef, useState, type ReactNode } from 'react'
 import { Refusal } from '~/api/client'
-import { policyCheck, type Diagnostic } from '~/api/queries'
+import { SLOW_MS, type Diagnostic } from '~/api/queries'
 import { useTenant } from '~/domain/session'
 import { useTranslation } from '~/i18n'
 import { Ask } from '~/ui/Ask'
 import { Button } from '~/ui/Button'
 import { CodeEditor, type CodeEditorHandle } from '~/ui/CodeEditor'
 import { Diff } from '~/ui/Diff'
+import { usePaused } from '~/ui/paused'
 import { Raw } from '~/ui/Raw'
+import { Failed } from '~/ui/states'
 import { say } from '~/ui/Toasts'
 
 /**
@@ -31,6 +33,13 @@ export function useDraft(what: string): [string | null, (text: string | null) =>
 
 const PAUSE_MS = 400
 
+export type DeskAnswer = {
+  /** Why it cannot be saved. */
+  diagnostics: Diagnostic[]
+  /** What should be looked at and may be saved. */
+  doubts?: Diagnostic[]
+}
+
 /** A text that is in force: written, checked, compared with what it replaces, and saved with a reason. */
 export function TextDesk<T>(props: {
   label: string
@@ -38,30 +47,45 @@ export function TextDesk<T>(props: {
   draft: string | null
   onDraft: (text: string | null) => void
   mayWrite: boolean
-  /** Whether it is a response policy, which the server checks when typing pauses; others it checks when they are saved. */
-  isChecked?: boolean
+  /** How the server checks it when typing pauses; without, it checks what is saved. */
+  check?: (text: string, signal: AbortSignal) => Promise<DeskAnswer>
+  /** What the check depends on beside the text. */
+  checkedWith?: string
+  /** Something that is saved with the text has changed. */
+  isElseChanged?: boolean
+  /** Takes back what else has changed. */
+  onDiscard?: () => void
+  /** What else one should see before saving. */
+  beforeSave?: ReactNode
   save: (text: string, reason: string) => Promise<T>
   saveTitle: string
   saveText: string
   saved: string
 }) {
-  const { label, inForce, draft, onDraft, mayWrite, isChecked = false } = props
+  const { label, inForce, draft, onDraft, mayWrite, isElseChanged = false } = props
   const { t } = useTranslation()
   const text = draft ?? inForce
-  const isChanged = draft !== null && draft !== inForce
+  const isTextChanged = draft !== null && draft !== inForce
+  const isChanged = isTextChanged || isElseChanged
   const [isSaving, setSaving] = useState(false)
   const [refused, setRefused] = useState<{ text: string; diagnostics: Diagnostic[] }>()
   const editor = useRef<CodeEditorHandle>(null)
   const below = useId()
-  const paused = usePaused(text)
+  const paused = usePaused(text, PAUSE_MS)
+  const { check, checkedWith = '' } = props
   const asked = useQuery({
-    ...policyCheck(useTenant(), paused),
-    enabled: isChecked && isChanged,
+    queryKey: [useTenant(), 'desk-check', label, paused, checkedWith],
+    queryFn: ({ signal }) => check?.(paused, signal) ?? { diagnostics: [] },
+    staleTime: Infinity,
+    gcTime: SLOW_MS,
+    enabled: check !== undefined && isChanged,
   })
   const isKnown = isChanged && paused === text && asked.data !== undefined
+  const failed = isChanged && paused === text ? asked.error : null
   const told = refused?.text === text ? refused.diagnostics : isKnown ? asked.data.diagnostics : []
-  const faults = told.map((one) => ({ ...one, line: lineOf(one.place) }))
-  useLeaveWarning(isChanged)
+  const doubts = isKnown ? (asked.data.doubts ?? []) : []
+  const faults = told
+  useLeaveWarning(isTextChanged)
   return (
     <div className="desk">
       <CodeEditor
@@ -70,36 +94,25 @@ export function TextDesk<T>(props: {
         describedBy={below}
         value={text}
         isReadOnly={!mayWrite}
-        marks={faults.flatMap(({ line, message }) => (line ? [{ line, text: message }] : []))}
+        marks={faults.flatMap(({ place, message }) => {
+          const line = lineOf(place)
+          return line ? [{ line, text: message }] : []
+        })}
         onChange={(next) => onDraft(next === inForce ? null : next)}
       />
       <div id={below} className="desk-below">
         {faults.length > 0 && (
-          <ul className="faults" role="alert">
-            {faults.map((fault, at) => (
-              <li key={at}>
-                {fault.line ? (
-                  <button
-                    type="button"
-                    className="link-button"
-                    onClick={() => editor.current?.goTo(fault.line ?? 1)}
-                  >
-                    {t('desk.line', { n: fault.line })}
-                  </button>
-                ) : (
-                  <Raw text={fault.place} />
-                )}{' '}
-                <Raw text={fault.message} />{' '}
-                {fault.hint && (
-                  <span className="quiet">
-                    <Raw text={fault.hint} />
-                  </span>
-                )}{' '}
-                <code className="quiet">{fault.code}</code>
-              </li>
-            ))}
-          </ul>
+          <Faults of={faults} isAlert onGo={(line) => editor.current?.goTo(line)} />
         )}
+        {doubts.length > 0 && (
+          <>
+            <p>
+              <strong>{t('desk.doubts', { n: doubts.length })}</strong>
+            </p>
+            <Faults of={doubts} onGo={(line) => editor.current?.goTo(line)} />
+          </>
+        )}
+        {failed && <Failed error={failed} onRetry={() => void asked.refetch()} />}
         {mayWrite && (
           <p className="desk-foot">
             <span className="quiet" aria-live="polite">
@@ -109,12 +122,15 @@ export function TextDesk<T>(props: {
                   ? t('desk.faults', { n: faults.length })
                   : isKnown
                     ? t('desk.good')
-                    : isChecked
+                    : check
                       ? t('desk.checking')
                       : t('desk.changed')}
             </span>
             <Button
-              onClick={() => onDraft(null)}
+              onClick={() => {
+                onDraft(null)
+                props.onDiscard?.()
+              }}
               why={!isChanged && t('desk.same')}
               className="desk-discard"
             >
@@ -125,7 +141,9 @@ export function TextDesk<T>(props: {
               why={
                 !isChanged
                   ? t('desk.same')
-                  : faults.length > 0 && t('desk.faults', { n: faults.length })
+                  : faults.length > 0
+                    ? t('desk.faults', { n: faults.length })
+                    : failed !== null && t('desk.refused')
               }
               onClick={() => setSaving(true)}
             >
@@ -152,6 +170,7 @@ export function TextDesk<T>(props: {
           onClose={() => setSaving(false)}
         >
           <p>{props.saveText}</p>
+          {props.beforeSave}
           <Diff before={inForce} after={text} label={t('desk.diff')} />
         </Ask>
       )}
@@ -159,19 +178,39 @@ export function TextDesk<T>(props: {
   )
 }
 
+function Faults(props: { of: Diagnostic[]; isAlert?: boolean; onGo: (line: number) => void }) {
+  const { t } = useTranslation()
+  return (
+    <ul className="faults" role={props.isAlert ? 'alert' : undefined}>
+      {props.of.map((fault, at) => {
+        const line = lineOf(fault.place)
+        return (
+          <li key={at}>
+            {line ? (
+              <button type="button" className="link-button" onClick={() => props.onGo(line)}>
+                {t('desk.line', { n: line })}
+              </button>
+            ) : (
+              <Raw text={fault.place} />
+            )}{' '}
+            <Raw text={fault.message} />{' '}
+            {fault.hint && (
+              <span className="quiet">
+                <Raw text={fault.hint} />
+              </span>
+            )}{' '}
+            <code className="quiet">{fault.code}</code>
+          </li>
+        )
+      })}
+    </ul>
+  )
+}
+
 /** `policy.yaml:3:5` → 3. */
 function lineOf(place: string): number | undefined {
   const found = /:(\d+):\d+$/.exec(place) ?? /\bline (\d+)/.exec(place)
   return found ? Number(found[1]) : undefined
-}
-
-function usePaused(text: string): string {
-  const [paused, setPaused] = useState(text)
-  useEffect(() => {
-    const timer = setTimeout(() => setPaused(text), PAUSE_MS)
-    return () => clearTimeout(timer)
-  }, [text])
-  return paused
 }
 
 /** The browser asks before a window with unsaved text closes. */

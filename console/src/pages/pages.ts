@@ -3,7 +3,7 @@ import { useTranslation } from '~/i18n'
 import type { IconName } from '~/ui/Icon'
 
 type Page = {
-  to: '/' | '/incidents' | '/hunt' | '/response' | '/rules' | '/audit' | '/settings'
+  to: '/' | '/incidents' | '/hunt' | '/response' | '/rules' | '/trust' | '/audit' | '/settings'
   title: string
   icon: IconName
   keys: string
@@ -30,6 +30,13 @@ export function usePages(): Page[] {
       icon: 'rules',
       keys: 'g u',
       isThere: may('rules.read'),
+    },
+    {
+      to: '/trust',
+      title: t('page.trust'),
+      icon: 'trust',
+      keys: 'g t',
+      isThere: may('trust.read'),
     },
     {
       to: '/audit',

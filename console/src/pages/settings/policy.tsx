@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { Link, getRouteApi } from '@tanstack/react-router'
 import { api, take } from '~/api/client'
-import { policy, policyVersion, policyVersions, type Policy } from '~/api/queries'
+import { checkPolicy, policy, policyVersion, policyVersions, type Policy } from '~/api/queries'
 import { isSaid, useActor } from '~/domain/people'
 import { useMay, useTenant } from '~/domain/session'
 import { TextDesk, useDraft } from '~/domain/TextDesk'
@@ -55,7 +55,7 @@ export function ResponsePolicy() {
                     draft={draft}
                     onDraft={setDraft}
                     mayWrite={may('policies.write')}
-                    isChecked
+                    check={(text, signal) => checkPolicy(tenant, text, signal)}
                     save={(text, reason) =>
                       take(api.PUT('/api/v1/policy', { body: { text, reason } }))
                     }
