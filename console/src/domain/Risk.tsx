@@ -109,11 +109,13 @@ export function Trend() {
                       : `${change > 0 ? '+' : change < 0 ? '−' : '±'}${format.number(Math.abs(change))}`}
                   </dd>
                 </div>
+              </dl>
+              <div className="trend-bars">
                 <Bars
                   values={days}
                   label={t('trend.label', { n: days.length, most: Math.max(...days) })}
                 />
-              </dl>
+              </div>
               {next && <p className="panel-note">{t('trend.cut', { n: items.length })}</p>}
             </>
           )
