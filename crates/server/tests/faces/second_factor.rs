@@ -78,8 +78,10 @@ async fn a_code_is_asked_for_and_taken_once() {
     // Until a code is shown, the password is enough.
     let password = json!({ "password": PASSWORD });
     house.post("/api/v1/second-factor/codes", &session, password.clone()).await.ok();
-    login(&house, None).await.ok();
+    let came_with_less = session_of(&login(&house, None).await.ok());
+    house.get("/api/v1/me", &came_with_less).await.ok();
     let (secret, shown, recovery) = with_codes(&house, &session).await;
+    assert_eq!(house.get("/api/v1/me", &came_with_less).await.code(), "unauthenticated");
     assert_eq!(recovery.len(), 10);
     let again = house.post("/api/v1/second-factor/codes", &session, password).await;
     assert_eq!(again.status, 409, "{again:?}");
