@@ -45,7 +45,7 @@ test('the first steps by their own commands, each ticked by what came of it', as
   const isDone = (id: string) => step(id).getAttribute('data-done')
   try {
     await page.goto(`/?tenant=${tenant}`)
-    await expect(page.getByText('0 of 6 done')).toBeVisible()
+    await expect(page.getByText('0 of 7 done')).toBeVisible()
 
     // A token is made here and stands in the commands.
     const commands = async (id: string) => {
