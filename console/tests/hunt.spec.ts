@@ -377,23 +377,10 @@ test('export: the query as CSV, NDJSON and Parquet', async ({ visit }) => {
   const page = await visit({ role: 'analyst' })
   await page.goto('/hunt?q=path%3A%2Flogin')
   await expect(rows(page)).toHaveCount(26)
-  const type = await page.evaluate(async () => {
-    const me = await (await fetch('/api/v1/me')).json()
-    const headers = {
-      'content-type': 'application/json',
-      'plura-csrf': me.csrf,
-      accept: 'text/csv',
-    }
-    const body = JSON.stringify({ sql: 'select id from events' })
-    return (await fetch('/api/v1/query', { method: 'POST', headers, body })).headers.get(
-      'content-type',
-    )
-  })
-  test.skip(!type?.startsWith('text/csv'), 'this server does not export yet')
   await page.getByRole('button', { name: 'Export' }).click()
   const dialog = page.getByRole('dialog')
   for (const [name, begin] of [
-    ['CSV', 'time,id,what,outcome,http_code,src_ip,account,source'],
+    ['CSV', '"time","id","what","outcome","http_code","src_ip","account","source"'],
     ['NDJSON', '{"'],
     ['Parquet', 'PAR1'],
   ] as const) {
