@@ -13,6 +13,9 @@ async function hitRow(page: Page) {
   return row
 }
 
+/** One after the other: the server runs one replay at once. */
+test.describe.configure({ mode: 'default' })
+
 test('the list: hits, filters, sorting and keys, all in the address', async ({ visit }) => {
   const page = await visit({ role: 'analyst' })
   await page.goto('/')
