@@ -7,7 +7,7 @@ export default defineConfig({
   globalSetup: './tests/server.ts',
   fullyParallel: true,
   workers: 2,
-  // All specs sign in from one address, whose wrong tries cost waiting time after twenty: seconds, then it goes on.
+  // All specs sign in from one address, whose wrong tries cost waiting time after fifty: seconds, then it goes on.
   retries: 2,
   timeout: 60_000,
   expect: { timeout: 15_000 },

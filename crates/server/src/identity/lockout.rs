@@ -7,8 +7,8 @@ use store::meta::Attempts;
 /// Tries that cost nothing: people mistype (OWASP Authentication Cheat Sheet speaks of a threshold
 /// and an observation window; NIST SP 800-63B-4 §3.2.2 allows at most 100 in a row).
 const FREE_ACCOUNT: u32 = 5;
-/// More, since many people share an address.
-const FREE_ADDRESS: u32 = 20;
+/// More, since many people share an address, and each may mistype a password and a code.
+const FREE_ADDRESS: u32 = 50;
 
 /// The first wait; it doubles with every further failure…
 const WAIT_FIRST_MS: i64 = 1_000;
