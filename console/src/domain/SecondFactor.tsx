@@ -31,8 +31,12 @@ const PASSKEYS_MAX = 20
 /** So few are left that one should think of new ones. */
 const RECOVERY_FEW = 3
 
-/** What one has beside the password; `onAdded` once something was added and its recovery codes are kept. */
-export function SecondFactor({ onAdded }: { onAdded?: () => void }) {
+/**
+ * What one has beside the password; `onAdded` once something was added and its recovery codes are kept.
+ * `Heading` is the level that follows the one above.
+ */
+export function SecondFactor(props: { onAdded?: () => void; Heading?: 'h2' | 'h3' }) {
+  const { onAdded, Heading = 'h3' } = props
   const query = useQuery(secondFactor)
   const [step, setStep] = useState<Step>()
   const onClose = () => setStep(undefined)
@@ -44,7 +48,7 @@ export function SecondFactor({ onAdded }: { onAdded?: () => void }) {
   return (
     <>
       <Loaded query={query} rows={3}>
-        {(state) => <Shown state={state} onStep={setStep} />}
+        {(state) => <Shown state={state} Heading={Heading} onStep={setStep} />}
       </Loaded>
       {step?.what === 'codes' && (
         <ProposeCodes
@@ -78,7 +82,8 @@ export function SecondFactor({ onAdded }: { onAdded?: () => void }) {
 
 export const hasFactor = (state: State) => state.codes_since != null || state.passkeys.length > 0
 
-function Shown({ state, onStep }: { state: State; onStep: (step: Step) => void }) {
+function Shown(props: { state: State; Heading: 'h2' | 'h3'; onStep: (step: Step) => void }) {
+  const { state, Heading, onStep } = props
   const { t } = useTranslation()
   const left = state.recovery_codes_left
   const noPasskey = !state.passkeys_possible
@@ -90,10 +95,10 @@ function Shown({ state, onStep }: { state: State; onStep: (step: Step) => void }
     <div className="factor">
       {!hasFactor(state) && <p>{t(state.required ? 'factor.required' : 'factor.none')}</p>}
       <section>
-        <h3>
+        <Heading>
           {t('factor.codes')}{' '}
           {state.codes_since != null && <Badge tone="good">{t('factor.on')}</Badge>}
-        </h3>
+        </Heading>
         {state.codes_since == null ? (
           <p className="quiet">{t('factor.codes.text')}</p>
         ) : (
@@ -115,7 +120,7 @@ function Shown({ state, onStep }: { state: State; onStep: (step: Step) => void }
         </p>
       </section>
       <section>
-        <h3>{t('factor.passkeys')}</h3>
+        <Heading>{t('factor.passkeys')}</Heading>
         <p className="quiet">{t('factor.passkeys.text')}</p>
         {state.passkeys.length > 0 && (
           <ul className="factor-keys">
@@ -152,7 +157,7 @@ function Shown({ state, onStep }: { state: State; onStep: (step: Step) => void }
       </section>
       {hasFactor(state) && (
         <section>
-          <h3>{t('factor.recovery')}</h3>
+          <Heading>{t('factor.recovery')}</Heading>
           <p className={left <= RECOVERY_FEW ? 'warning' : 'quiet'}>
             {t(left <= RECOVERY_FEW ? 'factor.recovery.few' : 'factor.recovery.left', { n: left })}
           </p>

@@ -225,6 +225,20 @@ export const trustVersions = (tenant: string) =>
     getNextPageParam: (page) => (page.length < VERSIONS ? undefined : page.at(-1)?.version),
   })
 
+/** One earlier version; `null` when there is none. */
+export const trustVersion = (tenant: string, version: number) =>
+  queryOptions({
+    queryKey: [tenant, 'trust-version', version],
+    staleTime: Infinity,
+    queryFn: async () => {
+      const query = { before: version + 1, limit: 1 }
+      const found = await take(
+        api.GET('/api/v1/trust/policy/versions', { headers: as(tenant), params: { query } }),
+      )
+      return found.find((one) => one.version === version) ?? null
+    },
+  })
+
 /** Faults of the text are an answer here, not a failure. */
 export async function checkTrust(
   tenant: string,

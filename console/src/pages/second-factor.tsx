@@ -23,7 +23,7 @@ export function AddSecondFactor() {
   }
   return (
     <Door title={t('factor.title')}>
-      <SecondFactor onAdded={goOn} />
+      <SecondFactor Heading="h2" onAdded={goOn} />
       <p className="row">
         {state && hasFactor(state) && (
           <Button look="primary" onClick={goOn}>

@@ -43,9 +43,8 @@ export function SignIn() {
     onSuccess: enter,
     onError: (error) => {
       const answer = problemOf(error)
-      if (answer?.code === 'second-factor-needed') {
-        setAsked(answer.hint?.includes('passkey') ? 'passkey' : 'codes')
-      }
+      if (answer?.code === 'second-factor-needed') setAsked('codes')
+      if (answer?.code === 'passkey-needed') setAsked('passkey')
       if (answer?.code === 'code-wrong') codeField.current?.select()
     },
   })
@@ -64,7 +63,7 @@ export function SignIn() {
     setCode('')
   }
   const refused = signIn.error && problemOf(signIn.error)?.code
-  const isTold = refused === 'second-factor-needed' || refused === 'code-wrong'
+  const isTold = ['second-factor-needed', 'passkey-needed', 'code-wrong'].includes(refused ?? '')
   const error = byKey.error ?? (isTold ? undefined : signIn.error)
   const keyButton = (look: 'primary' | 'plain') =>
     hasPasskeys() && (

@@ -5,6 +5,7 @@ import { api, take, type Schema } from '~/api/client'
 import { isSaid, useActor } from '~/domain/people'
 import { useMay, useTenant } from '~/domain/session'
 import { TextDesk, useDraft } from '~/domain/TextDesk'
+import { Versions } from '~/domain/Versions'
 import {
   SPAN_NAMES,
   checkTrust,
@@ -13,6 +14,7 @@ import {
   sit,
   spoken,
   trustPolicy,
+  trustVersion,
   trustVersions,
   type CaseRow,
   type Checked,
@@ -51,6 +53,7 @@ export function TrustPolicy() {
 function Bench({ inForce }: { inForce: View }) {
   const { t } = useTranslation()
   const tenant = useTenant()
+  const versions = useInfiniteQuery(trustVersions(tenant))
   const mayWrite = useMay()('trust.write')
   const { version } = route.useSearch()
   const navigate = route.useNavigate()
@@ -161,7 +164,15 @@ function Bench({ inForce }: { inForce: View }) {
         isSame={text === inForce.text && profile === inForce.profile}
         onRun={(since) => comparing.mutate(since)}
       />
-      <Versions inForce={inForce.version} />
+      <Versions
+        query={versions}
+        inForce={inForce.version}
+        link={(version, name) => (
+          <Link to="/trust" search={{ view: 'policy', version }}>
+            {name}
+          </Link>
+        )}
+      />
       {version !== undefined && (
         <Version
           version={version}
@@ -457,50 +468,6 @@ function Compare(props: {
   )
 }
 
-function Versions({ inForce }: { inForce: number }) {
-  const { t } = useTranslation()
-  const actor = useActor()
-  const query = useInfiniteQuery(trustVersions(useTenant()))
-  return (
-    <Panel title={t('policy.versions')}>
-      <Loaded query={query} rows={3}>
-        {({ pages }) => {
-          const versions = pages.flat()
-          if (versions.length === 0) return <Empty title={t('policy.versions.none')} />
-          return (
-            <>
-              <ul className="lines">
-                {versions.map((one) => (
-                  <li key={one.version} className="version">
-                    <Link to="/trust" search={{ view: 'policy', version: one.version }}>
-                      {t('policy.version', { n: one.version })}
-                    </Link>
-                    {one.version === inForce && <Badge tone="good">{t('policy.now')}</Badge>}
-                    <Raw text={one.reason} />
-                    <span className="quiet">
-                      {one.profile} · <Raw text={actor(one.author)} /> · <Time at={one.created} />
-                    </span>
-                  </li>
-                ))}
-              </ul>
-              {query.hasNextPage && (
-                <p className="panel-more">
-                  <Button
-                    busy={query.isFetchingNextPage}
-                    onClick={() => void query.fetchNextPage()}
-                  >
-                    {t('ui.older')}
-                  </Button>
-                </p>
-              )}
-            </>
-          )
-        }}
-      </Loaded>
-    </Panel>
-  )
-}
-
 /** An earlier text beside the one in force; the list has them whole. */
 function Version(props: {
   version: number
@@ -510,16 +477,7 @@ function Version(props: {
 }) {
   const { version, inForce, onRestore, onClose } = props
   const { t } = useTranslation()
-  const tenant = useTenant()
-  const query = useQuery({
-    queryKey: [tenant, 'trust-version', version],
-    staleTime: Infinity,
-    queryFn: async () => {
-      const query = { before: version + 1, limit: 1 }
-      const found = await take(api.GET('/api/v1/trust/policy/versions', { params: { query } }))
-      return found.find((one) => one.version === version) ?? null
-    },
-  })
+  const query = useQuery(trustVersion(useTenant(), version))
   return (
     <Dialog title={t('policy.version', { n: version })} onClose={onClose} place="side">
       <Loaded query={query} rows={10}>

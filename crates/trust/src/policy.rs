@@ -196,6 +196,12 @@ pub enum Language {
     Ja,
 }
 
+impl Language {
+    /// All of them, by their BCP 47 tags.
+    pub const ALL: [(&'static str, Language); 3] =
+        [("en", Language::En), ("ko", Language::Ko), ("ja", Language::Ja)];
+}
+
 impl Policy {
     /// Reads and compiles a policy; everything that is wrong with it otherwise.
     pub fn parse(file: &str, text: &str) -> Result<Policy, Vec<Diagnostic>> {

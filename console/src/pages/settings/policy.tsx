@@ -5,6 +5,7 @@ import { checkPolicy, policy, policyVersion, policyVersions, type Policy } from 
 import { isSaid, useActor } from '~/domain/people'
 import { useMay, useTenant } from '~/domain/session'
 import { TextDesk, useDraft } from '~/domain/TextDesk'
+import { Versions } from '~/domain/Versions'
 import { useTranslation } from '~/i18n'
 import { Badge } from '~/ui/Badge'
 import { Button } from '~/ui/Button'
@@ -12,7 +13,7 @@ import { Dialog } from '~/ui/Dialog'
 import { Diff } from '~/ui/Diff'
 import { Page, Panel } from '~/ui/Page'
 import { Raw } from '~/ui/Raw'
-import { Empty, Loaded } from '~/ui/states'
+import { Loaded } from '~/ui/states'
 import { Time } from '~/ui/Time'
 
 const route = getRouteApi('/in/settings/policy')
@@ -25,6 +26,7 @@ export function ResponsePolicy() {
   const { version } = route.useSearch()
   const navigate = route.useNavigate()
   const query = useQuery(policy(tenant))
+  const versions = useInfiniteQuery(policyVersions(tenant))
   const [draft, setDraft] = useDraft('policy')
   return (
     <Page title={t('settings.policy')}>
@@ -68,7 +70,15 @@ export function ResponsePolicy() {
             )}
           </Loaded>
         </Panel>
-        <Versions inForce={query.data?.version} />
+        <Versions
+          query={versions}
+          inForce={query.data?.version}
+          link={(version, name) => (
+            <Link to="/settings/policy" search={{ version }}>
+              {name}
+            </Link>
+          )}
+        />
       </div>
       {version !== undefined && (
         <Version
@@ -96,50 +106,6 @@ function Made({ of }: { of: Policy }) {
       <Raw text={actor(of.author)} /> · <Time at={of.created} form="whole" /> ·{' '}
       {isSaid(of.author) ? <Raw text={of.reason} /> : of.reason}
     </p>
-  )
-}
-
-function Versions({ inForce }: { inForce: number | undefined }) {
-  const { t } = useTranslation()
-  const actor = useActor()
-  const query = useInfiniteQuery(policyVersions(useTenant()))
-  return (
-    <Panel title={t('policy.versions')}>
-      <Loaded query={query} rows={3}>
-        {({ pages }) => {
-          const versions = pages.flat()
-          if (versions.length === 0) return <Empty title={t('policy.versions.none')} />
-          return (
-            <>
-              <ul className="lines">
-                {versions.map((one) => (
-                  <li key={one.version} className="version">
-                    <Link to="/settings/policy" search={{ version: one.version }}>
-                      {t('policy.version', { n: one.version })}
-                    </Link>
-                    {one.version === inForce && <Badge tone="good">{t('policy.now')}</Badge>}
-                    <Raw text={one.reason} />
-                    <span className="quiet">
-                      <Raw text={actor(one.author)} /> · <Time at={one.created} />
-                    </span>
-                  </li>
-                ))}
-              </ul>
-              {query.hasNextPage && (
-                <p className="panel-more">
-                  <Button
-                    busy={query.isFetchingNextPage}
-                    onClick={() => void query.fetchNextPage()}
-                  >
-                    {t('ui.older')}
-                  </Button>
-                </p>
-              )}
-            </>
-          )
-        }}
-      </Loaded>
-    </Panel>
   )
 }
 

@@ -245,13 +245,10 @@ fn score(context: &Context, file: &Path, by: &By, explain: bool) -> Result<ExitC
     Ok(if decision.permit { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })
 }
 
-const LANGUAGES: [(&str, trust::Language); 3] =
-    [("en", trust::Language::En), ("ko", trust::Language::Ko), ("ja", trust::Language::Ja)];
-
 /// The decision with its words in every language.
 fn explained(policy: &Policy, decision: &Decision) -> Value {
     let mut value = serde_json::to_value(decision).unwrap_or_default();
-    let words: BTreeMap<&str, Vec<String>> = LANGUAGES
+    let words: BTreeMap<&str, Vec<String>> = trust::Language::ALL
         .iter()
         .map(|(name, language)| (*name, policy.sentences(decision, *language)))
         .collect();

@@ -168,9 +168,9 @@ pub async fn login(
     };
     match second_factor(&app, &user, login.code, time).await? {
         Second::Proven(proof) => start_session(&app, user, address, time, counts, proof).await,
-        Second::Needed(hint) => Err(Problem::new(
+        Second::Needed { code, hint } => Err(Problem::new(
             StatusCode::UNAUTHORIZED,
-            "second-factor-needed",
+            code,
             "the password is right, and this account has a second factor",
         )
         .hint(hint)),
@@ -207,7 +207,10 @@ fn passkey_spent() -> Problem {
 
 enum Second {
     Proven(Proof),
-    Needed(&'static str),
+    Needed {
+        code: &'static str,
+        hint: &'static str,
+    },
     Wrong,
     /// The server lost the key: no fault of whoever types.
     Unreadable,
@@ -232,10 +235,17 @@ async fn second_factor(
     }
     let codes = codes.filter(|codes| codes.confirmed.is_some());
     let Some(code) = code.filter(|code| !code.reveal().trim().is_empty()) else {
-        return Ok(Second::Needed(match codes {
-            Some(_) => "send the same with `code`: six digits of your app, or a recovery code",
-            None => "sign in with your passkey, or send the same with a recovery code as `code`",
-        }));
+        return Ok(if codes.is_some() {
+            Second::Needed {
+                code: "second-factor-needed",
+                hint: "send the same with `code`: six digits of your app, or a recovery code",
+            }
+        } else {
+            Second::Needed {
+                code: "passkey-needed",
+                hint: "sign in with your passkey, or send the same with a recovery code as `code`",
+            }
+        });
     };
     if code.reveal().chars().count() > CODE_CHARS_MAX {
         return Ok(Second::Wrong);
@@ -315,17 +325,14 @@ fn counts(
 /// What failed while a password was checked counts too: right or wrong, a try that is late by then is
 /// not answered, so that many at once tell no more than one after the other.
 async fn still_heard(app: &App, counts: &Counts, time: Timestamp) -> Result<(), Problem> {
-    let keys: Vec<String> = counts.iter().map(|(key, _)| key.clone()).collect();
-    let now = app
-        .meta
-        .blocking(move |meta| {
-            meta.read(|read| {
-                keys.into_iter().map(|key| Ok((key.clone(), read.attempts(&key)?))).collect()
-            })
-        })
-        .await?;
-    let now: Counts = now;
+    let counts = counts.clone();
+    let now = app.meta.blocking(move |meta| meta.read(|read| recount(read, &counts))).await?;
     heard(&now, time)
+}
+
+/// The same counts as they are now.
+fn recount(read: &store::meta::Read<'_>, counts: &Counts) -> store::meta::Result<Counts> {
+    counts.iter().map(|(key, _)| Ok((key.clone(), read.attempts(key)?))).collect()
 }
 
 /// The counts of somebody who is logged in, if they are heard now.
@@ -342,22 +349,25 @@ pub(super) async fn heard_person(
     Ok(counts)
 }
 
+/// How long the next try has to wait.
+fn wait_ms(counts: &[(String, Attempts)], time: Timestamp) -> i64 {
+    counts.iter().map(|(_, attempts)| lockout::wait_ms(*attempts, time)).max().unwrap_or(0)
+}
+
 /// Refuses a try that comes too early.
 fn heard(counts: &[(String, Attempts)], time: Timestamp) -> Result<(), Problem> {
-    let wait = counts.iter().map(|(_, attempts)| lockout::wait_ms(*attempts, time)).max();
-    match wait {
-        None | Some(0) => Ok(()),
-        Some(wait) => {
-            let secs = u64::try_from((wait + 999) / 1000).unwrap_or(1);
-            Err(Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "login-locked",
-                format!("too many failed logins: the next try is heard in {secs} s"),
-            )
-            .hint("wait; the right password works then")
-            .retry_after(secs))
-        }
+    let wait = wait_ms(counts, time);
+    if wait == 0 {
+        return Ok(());
     }
+    let secs = u64::try_from((wait + 999) / 1000).unwrap_or(1);
+    Err(Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "login-locked",
+        format!("too many failed logins: the next try is heard in {secs} s"),
+    )
+    .hint("wait; the right password works then")
+    .retry_after(secs))
 }
 
 fn note_failure(
@@ -420,7 +430,7 @@ pub(super) fn login_leaves(
 enum Taken {
     Yes,
     No,
-    Locked(Vec<Attempts>),
+    Locked(Counts),
 }
 
 /// Takes the proof and makes a session, in one transaction: no code makes two.
@@ -456,9 +466,8 @@ pub(super) async fn start_session(
         .blocking(move |meta| {
             meta.write(|tx| {
                 // What failed meanwhile counts too: of many tries at once, not one more gets through.
-                let now = counts.iter().map(|(key, _)| tx.attempts(key));
-                let now = now.collect::<store::meta::Result<Vec<_>>>()?;
-                if now.iter().any(|attempts| lockout::wait_ms(*attempts, time) > 0) {
+                let now = recount(tx, &counts)?;
+                if wait_ms(&now, time) > 0 {
                     return Ok(Taken::Locked(now));
                 }
                 if !proof.take(tx, user.id, time)? {
@@ -483,11 +492,7 @@ pub(super) async fn start_session(
             app.ledgers.wake();
             return Err(refusal);
         }
-        Taken::Locked(attempts) => {
-            let counts: Counts =
-                attempts.into_iter().map(|attempts| (String::new(), attempts)).collect();
-            heard(&counts, time)?;
-        }
+        Taken::Locked(counts) => heard(&counts, time)?,
     }
     app.ledgers.wake();
     let cookie = format!(

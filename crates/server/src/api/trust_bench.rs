@@ -118,9 +118,6 @@ pub struct TrustCompared {
     pub truncated: bool,
 }
 
-const LANGUAGES: [(&str, Language); 3] =
-    [("en", Language::En), ("ko", Language::Ko), ("ja", Language::Ja)];
-
 /// The policy in force and its profile.
 async fn in_force(app: &App, tenant: &TenantId) -> Result<(String, String), Problem> {
     let of = tenant.clone();
@@ -181,8 +178,8 @@ fn told(policy: &Policy, decision: Decision) -> WhatIfAnswer {
     };
     let kinds: BTreeMap<&str, SignalKind<'_>> = policy.signal_kinds().collect();
     WhatIfAnswer {
-        sentences: LANGUAGES.map(|(name, of)| (name, policy.sentences(&decision, of))).into(),
-        words: LANGUAGES.map(|(name, of)| (name, words(of))).into(),
+        sentences: Language::ALL.map(|(name, of)| (name, policy.sentences(&decision, of))).into(),
+        words: Language::ALL.map(|(name, of)| (name, words(of))).into(),
         signals: json!(kinds),
         profiles: policy.profiles().into_iter().map(str::to_owned).collect(),
         decision,

@@ -181,6 +181,14 @@ async fn an_error_says_what_where_and_what_to_do() {
     assert!(syntax.position.is_some(), "{syntax:?}");
 }
 
+fn rows_of(folder: &TempDir, parquet: &[u8]) -> usize {
+    let file = folder.path().join("answer.parquet");
+    std::fs::write(&file, parquet).unwrap();
+    let file = std::fs::File::open(file).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file);
+    reader.unwrap().build().unwrap().map(|batch| batch.unwrap().num_rows()).sum()
+}
+
 #[tokio::test]
 async fn every_limit_holds_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -196,6 +204,14 @@ async fn every_limit_holds_and_says_so() {
     let limits = QueryLimits { bytes: 50, ..QueryLimits::default() };
     let cut = store.query(&acme, "SELECT path FROM events", limits).await.unwrap();
     assert_eq!((cut.rows.len(), cut.truncated_by), (2, Some(Limit::Bytes)));
+    // A file is cut by the row too, and stays one that can be read.
+    let limits = QueryLimits { bytes: 50, ..QueryLimits::default() };
+    let cut = store.query_parquet(&acme, "SELECT path FROM events", limits).await.unwrap();
+    assert_eq!((cut.rows, cut.truncated_by), (2, Some(Limit::Bytes)));
+    assert_eq!(rows_of(&folder, &cut.bytes), 2);
+    let limits = QueryLimits { bytes: 5, ..QueryLimits::default() };
+    let none = store.query_parquet(&acme, "SELECT path FROM events", limits).await.unwrap();
+    assert_eq!((rows_of(&folder, &none.bytes), none.truncated_by), (0, Some(Limit::Bytes)));
 
     let cross = "SELECT count(*) FROM events a, events b, events c, events d, events e, events f, \
                  events g, events h, events i, events j WHERE a.path || j.path = 'x'";
