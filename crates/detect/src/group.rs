@@ -208,6 +208,8 @@ impl Grouper {
             assignee: None,
             classification: None,
             comments: Vec::new(),
+            ticket: None,
+            told: Vec::new(),
         };
         self.stories.insert(
             id,

@@ -44,11 +44,33 @@ struct Connector {
     kind: Kind,
 }
 
+/// A connector as people may know it: no address, no secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed<'a> {
+    pub name: &'a str,
+    /// `webhook`, `ticket`, `email` or `identity`.
+    pub kind: &'static str,
+    /// Those that carry out actions take none.
+    pub takes_notices: bool,
+    pub personal: Personal,
+}
+
 enum Kind {
-    /// One call per notice: webhook or ticket.
-    Notice(Box<Call>),
+    Webhook(Box<Call>),
+    Ticket(Box<Call>),
     Email(Box<Mailer>),
     Identity(Box<Identity>),
+}
+
+impl Kind {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Kind::Webhook(_) => "webhook",
+            Kind::Ticket(_) => "ticket",
+            Kind::Email(_) => "email",
+            Kind::Identity(_) => "identity",
+        }
+    }
 }
 
 struct Identity {
@@ -65,8 +87,13 @@ impl Connectors {
         config::open(config, rim)
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.connectors.iter().map(|connector| connector.name.as_str())
+    pub fn list(&self) -> impl Iterator<Item = Listed<'_>> {
+        self.connectors.iter().map(|connector| Listed {
+            name: &connector.name,
+            kind: connector.kind.as_str(),
+            takes_notices: !matches!(connector.kind, Kind::Identity(_)),
+            personal: connector.personal,
+        })
     }
 
     /// Tells one connector. An unknown name is a failed delivery, not silence.
@@ -79,7 +106,7 @@ impl Connectors {
         };
         let facts = Facts::of(notice, connector.personal);
         match &connector.kind {
-            Kind::Notice(call) => {
+            Kind::Webhook(call) | Kind::Ticket(call) => {
                 self.run(connector, Operation::Notify, id, &id.to_string(), call, None, &facts)
                     .await
             }

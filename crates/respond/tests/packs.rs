@@ -98,6 +98,8 @@ fn incident(finding: &Finding) -> Incident {
         assignee: None,
         classification: None,
         comments: Vec::new(),
+        ticket: None,
+        told: Vec::new(),
     }
 }
 

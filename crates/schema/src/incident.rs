@@ -51,6 +51,37 @@ pub struct Comment {
     pub text: String,
 }
 
+/// A person told another system of the incident, through a connector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Notification {
+    pub id: Uuid,
+    pub time: Timestamp,
+    /// User id of whoever told.
+    pub author: String,
+    pub connector: String,
+    pub reason: String,
+    /// Absent while it is under way; it stays so when the server was stopped before there was an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<NotificationAnswer>,
+}
+
+/// What came of telling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NotificationAnswer {
+    pub time: Timestamp,
+    pub tries: u32,
+    /// HTTP status or SMTP reply code of a success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// A permanent code of what went wrong, and the same in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -99,9 +130,17 @@ pub struct Incident {
     pub classification: Option<Classification>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comments: Vec<Comment>,
+    /// The ticket in another system: its number or its address, as people keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// Who was told, in order; at most [`Incident::TOLD_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Notification>,
 }
 
 impl Incident {
+    pub const TOLD_MAX: usize = 100;
+
     /// As an OCSF Incident Finding (2005).
     pub fn to_ocsf(&self) -> Value {
         json!({

@@ -32,7 +32,10 @@ pub use event::{
 pub use finding::{
     Analytic, AttackRef, Confidence, Finding, MatchedField, OutcomeResult, Severity,
 };
-pub use incident::{Classification, Comment, Incident, IncidentStatus, StepKind, StoryStep};
+pub use incident::{
+    Classification, Comment, Incident, IncidentStatus, Notification, NotificationAnswer, StepKind,
+    StoryStep,
+};
 pub use ledger::{Leaf, LeafKind};
 pub use secret::Secret;
 pub use tenant::{InvalidTenant, TenantId};

@@ -11,10 +11,11 @@ use crate::pipeline::rules::packs::Packs;
 use crate::problem::Problem;
 use crate::trust::void::Voids;
 use axum::http::StatusCode;
+use respond::connectors::Connectors;
 use respond::{Context, PolicySet, Protected, Refusal};
 use schema::{
     Action, ActionState, Actor, Classification, Comment, Diagnostic, Entity, Event, Incident,
-    IncidentStatus, LeafKind, Restrictions, StepKind, StoryStep, TenantId, Timestamp,
+    IncidentStatus, LeafKind, Notification, Restrictions, StepKind, StoryStep, TenantId, Timestamp,
 };
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -59,6 +60,10 @@ pub struct Amendment {
     pub assignee: Option<Option<String>>,
     pub classification: Option<Classification>,
     pub comment: Option<String>,
+    /// `Some(None)` takes it away.
+    pub ticket: Option<Option<String>>,
+    /// One more, or what came of one that is there.
+    pub told: Option<Notification>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +77,11 @@ pub struct PolicyChange {
 pub trait Pipeline: Send + Sync + 'static {
     /// The rules that run over what comes in, for their figures.
     fn waf(&self) -> Option<&Inspection> {
+        None
+    }
+
+    /// Whom the tenant tells of things, and who carries its actions out.
+    fn connectors(&self, _tenant: &TenantId) -> Option<Arc<Connectors>> {
         None
     }
 
@@ -187,6 +197,15 @@ impl Amendment {
             });
             incident.comments.push(Comment { time: now, author, text: text.clone() });
         }
+        if let Some(ticket) = &self.ticket {
+            incident.ticket.clone_from(ticket);
+        }
+        if let Some(told) = &self.told {
+            match incident.told.iter_mut().find(|known| known.id == told.id) {
+                Some(known) => known.clone_from(told),
+                None => incident.told.push(told.clone()),
+            }
+        }
         let is_changed = *incident != before;
         if is_changed {
             incident.updated = incident.updated.max(now);
@@ -200,6 +219,9 @@ impl Amendment {
             Amendment { comment: Some(_), .. } => "commented",
             Amendment { status: Some(_), .. } => "status-changed",
             Amendment { classification: Some(_), .. } => "classified",
+            Amendment { ticket: Some(_), .. } => "ticket-changed",
+            Amendment { told: Some(Notification { answer: None, .. }), .. } => "telling",
+            Amendment { told: Some(_), .. } => "told",
             _ => "assigned",
         }
     }

@@ -352,7 +352,7 @@ fn kind(
             };
             let secret = Some(webhook.secret_file.as_path());
             Call::open(&call, secret, None, true, timeout_secs, place, egress, problems)
-                .map(|call| Kind::Notice(Box::new(call)))
+                .map(|call| Kind::Webhook(Box::new(call)))
         }
         (None, Some(ticket), None, None) => Call::open(
             &ticket.request,
@@ -364,7 +364,7 @@ fn kind(
             egress,
             problems,
         )
-        .map(|call| Kind::Notice(Box::new(call))),
+        .map(|call| Kind::Ticket(Box::new(call))),
         (None, None, Some(email), None) => {
             Mailer::open(email, ca_pem, timeout_secs, place, egress, problems)
                 .map(|mailer| Kind::Email(Box::new(mailer)))

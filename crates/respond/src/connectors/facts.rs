@@ -1,6 +1,8 @@
 use super::Personal;
 use crate::policy::Title;
-use schema::{Action, Entity, EntityKind, Incident, TenantId, format_time, id_from_seed};
+use schema::{
+    Action, Entity, EntityKind, Incident, TenantId, Timestamp, format_time, id_from_seed,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -48,11 +50,31 @@ pub struct Notice<'a> {
     pub title: Option<&'a Title>,
     /// Where in the console to look.
     pub link: Option<&'a str>,
+    /// When there is neither an incident nor an action.
+    pub time: Timestamp,
 }
 
 impl<'a> Notice<'a> {
     pub fn about(tenant: &'a TenantId, event: &'a str, action: &'a Action) -> Self {
-        Notice { tenant, event, incident: None, action: Some(action), title: None, link: None }
+        let (incident, title, link) = (None, None, None);
+        Notice { tenant, event, incident, action: Some(action), title, link, time: action.created }
+    }
+
+    /// A person wants somebody to know of the incident.
+    pub fn of_incident(
+        tenant: &'a TenantId,
+        incident: &'a Incident,
+        link: Option<&'a str>,
+    ) -> Self {
+        let (action, title, time) = (None, None, incident.updated);
+        let event = "incident.told";
+        Notice { tenant, event, incident: Some(incident), action, title, link, time }
+    }
+
+    /// Whether a connector is heard at all.
+    pub fn test(tenant: &'a TenantId, title: &'a Title, time: Timestamp) -> Self {
+        let (incident, action, link) = (None, None, None);
+        Notice { tenant, event: "connector.test", incident, action, title: Some(title), link, time }
     }
 
     /// Told twice of the same thing, a receiver sees the same id.
@@ -63,7 +85,7 @@ impl<'a> Notice<'a> {
             .action
             .and_then(|a| a.history.last().map(|change| change.time))
             .or(self.incident.map(|i| i.updated))
-            .unwrap_or(0);
+            .unwrap_or(self.time);
         let seed = format!(
             "notice\0{}\0{}\0{}\0{}",
             self.tenant,
@@ -96,7 +118,7 @@ impl Facts {
             texts.insert("title.ja", title.ja.clone());
             put(&mut data, "title", json!(title));
         }
-        let mut time = 0;
+        let mut time = notice.time;
         if let Some(incident) = notice.incident {
             time = incident.updated;
             let entities: Vec<String> = incident.entities.iter().map(shown).collect();

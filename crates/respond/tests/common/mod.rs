@@ -64,6 +64,8 @@ pub fn incident() -> Incident {
         assignee: None,
         classification: None,
         comments: Vec::new(),
+        ticket: None,
+        told: Vec::new(),
     }
 }
 

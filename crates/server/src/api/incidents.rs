@@ -58,10 +58,16 @@ pub struct IncidentChange {
     pub assignee: Option<Option<Uuid>>,
     #[serde(default)]
     pub classification: Option<Classification>,
+    /// Number or `https` address of a ticket elsewhere, 500 characters at most; `null` takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub ticket: Option<Option<String>>,
 }
 
 /// Tells `null` from absent.
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Uuid>>, D::Error> {
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
 }
 
@@ -75,6 +81,7 @@ pub struct NewComment {
 const COMMENTS_MAX: usize = 1_000;
 /// Actions shown with an incident.
 const ACTIONS_MAX: usize = 500;
+const TICKET_CHARS_MAX: usize = 500;
 const KEY_CHARS_MAX: usize = 128;
 
 /// Incidents, newest first.
@@ -130,7 +137,19 @@ pub async fn one(
     found.map(Json).ok_or_else(|| Problem::not_found("incident", id))
 }
 
-/// Change status, assignee or classification.
+fn ticket(text: &str) -> Result<String, Problem> {
+    let text = words("ticket", text)?;
+    if text.chars().count() > TICKET_CHARS_MAX || text.chars().any(char::is_control) {
+        return Err(Problem::bad_request(
+            "ticket-invalid",
+            format!("a ticket is one line of at most {TICKET_CHARS_MAX} characters"),
+        )
+        .hint("give its number or its address"));
+    }
+    Ok(text)
+}
+
+/// Change status, assignee, classification or ticket.
 #[utoipa::path(patch, path = "/api/v1/incidents/{id}", tag = "incidents", params(("id" = Uuid, Path)), request_body = IncidentChange,
     responses((status = 200, body = Incident), (status = "default", description = "problem", body = Problem)))]
 pub async fn update(
@@ -148,7 +167,8 @@ pub async fn update(
         status: change.status,
         assignee: change.assignee.map(|user| user.map(|user| user.to_string())),
         classification: change.classification,
-        comment: None,
+        ticket: change.ticket.map(|text| text.as_deref().map(ticket).transpose()).transpose()?,
+        ..Amendment::default()
     };
     let actor = caller.actor();
     Ok(Json(app.pipeline.amend(caller.tenant, id, actor, amendment).await?))

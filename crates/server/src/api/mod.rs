@@ -3,6 +3,7 @@
 mod actions;
 mod audit;
 pub(crate) mod authzen;
+mod connectors;
 mod entities;
 mod events;
 mod export;
@@ -100,6 +101,9 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/entities/{entity}", get(entities::one))
         .route("/api/v1/entities/{entity}/timeline", get(entities::timeline))
         .route("/api/v1/restrictions", get(entities::restrictions))
+        .route("/api/v1/connectors", get(connectors::list_connectors))
+        .route("/api/v1/connectors/{name}/test", post(connectors::test))
+        .route("/api/v1/incidents/{id}/tell", post(connectors::tell))
         .route("/api/v1/policy", put(policies::replace).get(policies::current))
         .route("/api/v1/policy/check", post(policies::check))
         .route("/api/v1/policy/versions", get(policies::history))

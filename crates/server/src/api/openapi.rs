@@ -1,9 +1,9 @@
 //! The API's description, from the code that serves it.
 
 use super::{
-    actions, audit, authzen, entities, events, export, findings, forward_auth, gateway, health,
-    incidents, intake, login, metrics, policies, second_factor, sigma, ssf, tenants, tokens, trust,
-    trust_bench, users,
+    actions, audit, authzen, connectors, entities, events, export, findings, forward_auth, gateway,
+    health, incidents, intake, login, metrics, policies, second_factor, sigma, ssf, tenants,
+    tokens, trust, trust_bench, users,
 };
 use crate::identity::guard::COOKIE;
 use crate::problem::Problem;
@@ -37,6 +37,7 @@ use utoipa::{Modify, OpenApi};
         export::export,
         actions::list_actions, actions::one, actions::approve, actions::reject, actions::undo, actions::extend,
         entities::one, entities::timeline, entities::restrictions,
+        connectors::list_connectors, connectors::test, connectors::tell,
         policies::current, policies::replace, policies::check, policies::history, policies::version,
         sigma::rules::list_rules, sigma::rules::create, sigma::rules::check, sigma::rules::one,
         sigma::rules::update, sigma::rules::remove, sigma::replay::replay,

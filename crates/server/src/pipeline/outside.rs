@@ -70,6 +70,10 @@ impl Outside {
         if wrong.is_empty() { Ok(Outside { connectors }) } else { Err(wrong) }
     }
 
+    pub fn of(&self, tenant: &TenantId) -> Option<Arc<Connectors>> {
+        self.connectors.get(tenant).cloned()
+    }
+
     /// Whether anybody outside carries this action out.
     pub fn executes(&self, tenant: &TenantId, action: &Action) -> bool {
         self.connectors.get(tenant).is_some_and(|connectors| connectors.executes(action))

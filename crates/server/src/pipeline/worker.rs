@@ -23,7 +23,7 @@ use crate::problem::Problem;
 use crate::trust::void::Voids;
 use crate::trust::{Cause, Changed, Desk, Desks};
 use detect::{DetectConfig, GroupConfig};
-use respond::connectors::Operation;
+use respond::connectors::{Connectors, Operation};
 use respond::{BlastCounter, Context, PolicySet, Proposal, Protected};
 use schema::{
     Action, ActionState, Actor, BlastRadius, Entity, EntityKind, Event, Finding, Incident,
@@ -257,6 +257,10 @@ impl Pipeline for Judged {
             self.send(&tenant, Command::Policy(Box::new(parsed))).await?;
             Ok(policy)
         })
+    }
+
+    fn connectors(&self, tenant: &TenantId) -> Option<Arc<Connectors>> {
+        self.shared.tuning.outside.of(tenant)
     }
 
     fn packs(&self) -> Option<&Arc<Packs>> {

@@ -21,7 +21,7 @@ fn key() -> Entity {
 }
 
 /// What the engines would have written: an incident with a finding and an action in `state`.
-fn plant(house: &House, tenant: &TenantId, evidence: Vec<Uuid>, state: &str) -> (Uuid, Uuid) {
+pub fn plant(house: &House, tenant: &TenantId, evidence: Vec<Uuid>, state: &str) -> (Uuid, Uuid) {
     let now = handle::now();
     let finding = Finding {
         id: Uuid::now_from(now, 1),
@@ -56,6 +56,8 @@ fn plant(house: &House, tenant: &TenantId, evidence: Vec<Uuid>, state: &str) -> 
         assignee: None,
         classification: None,
         comments: vec![],
+        ticket: None,
+        told: vec![],
     };
     let action: Action = serde_json::from_value(json!({
         "id": Uuid::now_from(now, 3), "incident": incident.id, "findings": [finding.id],

@@ -10,6 +10,7 @@
 
 mod api;
 mod common;
+mod connectors;
 mod console;
 mod identity;
 mod intake;

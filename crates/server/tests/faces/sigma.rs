@@ -54,7 +54,7 @@ async fn house_with(change: impl FnOnce(&mut server::Config)) -> House {
     start(folder, config).await
 }
 
-async fn start(folder: tempfile::TempDir, config: server::Config) -> House {
+pub async fn start(folder: tempfile::TempDir, config: server::Config) -> House {
     let (data, tuning) = (config.data.clone(), config.tuning().unwrap());
     let server = server::start(config, tuning).await.unwrap();
     House { agent: agent(&data), folder, server }

@@ -48,6 +48,8 @@ fn incident(number: u128, opened: i64) -> Incident {
         assignee: None,
         classification: None,
         comments: vec![],
+        ticket: None,
+        told: vec![],
     }
 }
 
