@@ -17,3 +17,4 @@ cargo run --release --locked --manifest-path benches/sigma-correlation/Cargo.tom
 benches/sigma.sh
 benches/gateway.sh
 benches/waf.sh
+benches/console.sh

@@ -93,7 +93,8 @@ impl Grouper {
         grouper
     }
 
-    /// Takes over what people changed: status, assignee, classification, comments. A closed incident grows no more.
+    /// Takes over what people changed: status, assignee, classification, comments, ticket, who
+    /// was told. A closed incident grows no more.
     pub fn update(&mut self, incident: &Incident) {
         if !incident.status.is_open() {
             self.forget(incident.id);
@@ -102,6 +103,8 @@ impl Grouper {
             story.incident.assignee.clone_from(&incident.assignee);
             story.incident.classification = incident.classification;
             story.incident.comments.clone_from(&incident.comments);
+            story.incident.ticket.clone_from(&incident.ticket);
+            story.incident.told.clone_from(&incident.told);
             // Steps that are not findings are added outside and stay.
             let added = incident.story.iter().filter(|step| step.kind != StepKind::Finding);
             story.incident.story.retain(|step| step.kind == StepKind::Finding);
@@ -274,6 +277,9 @@ impl Grouper {
         to.comments.extend(from.comments);
         to.comments.sort_by_key(|comment| comment.time);
         to.assignee = to.assignee.take().or(from.assignee);
+        to.ticket = to.ticket.take().or(from.ticket);
+        to.told.extend(from.told);
+        to.told.sort_by_key(|told| told.time);
         story.floor = story.floor.max(lost.floor);
         story.latest = story.latest.max(lost.latest);
         for (finding, weight) in lost.weights {

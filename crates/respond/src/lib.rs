@@ -30,5 +30,5 @@ pub use restrictions::{restored_by_undo, restrictions};
 pub use shipped::SHIPPED;
 pub use simulate::{Difference, compare, expire_due, simulate};
 pub use transitions::{
-    REASON_CHARS_MAX, Refusal, approve, confirm, expire, extend, fail, note, reject, undo,
+    REASON_CHARS_MAX, Refusal, approve, confirm, expire, extend, fail, note, reapply, reject, undo,
 };

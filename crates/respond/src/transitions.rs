@@ -1,9 +1,9 @@
 //! What may happen to an action after it was decided. See `docs/response.md` for the table.
 
 use crate::decide::write;
-use crate::policy::TTL_MAX_MS;
+use crate::policy::{APPROVAL_DEADLINE_MS, TTL_MAX_MS, TTL_MIN_MS};
 use crate::{Context, Mode};
-use schema::{Action, ActionState, Timestamp};
+use schema::{Action, ActionState, Approval, Rung, Timestamp, id_from_seed};
 use serde::Serialize;
 use std::fmt;
 
@@ -52,35 +52,7 @@ pub fn approve(
             "ask somebody else to approve it",
         );
     }
-    if context.mode == Mode::Observe {
-        return refuse(
-            "tenant-observes",
-            format!("action `{}` cannot be executed while the tenant only observes", action.id),
-            "set the tenant to canary or enforce first",
-        );
-    }
-    if context.protected.is_last_administrator(&action.target, action.rung, others, now) {
-        return refuse(
-            "last-administrator",
-            format!("`{}` is the last administrator who can still get in", action.target.value),
-            "name another administrator first, or use `step-up`",
-        );
-    }
-    let in_force = others.iter().find(|other| {
-        other.id != action.id
-            && other.state.is_in_force()
-            && other.expires > now
-            && other.rung == action.rung
-            && other.target == action.target
-            && crate::propose::covers(&other.sites, &action.sites)
-    });
-    if let Some(other) = in_force {
-        return refuse(
-            "already-in-force",
-            format!("action `{}` already has `{}` on `{}`", other.id, other.rung, other.target),
-            "extend that one, or reject this",
-        );
-    }
+    may_hold(action, others, context, now)?;
     let Some(approval) = action.approval.as_mut() else {
         return refuse(
             "not-awaiting-approval",
@@ -108,6 +80,95 @@ pub fn approve(
         write(action, now, actor, ActionState::AwaitingApproval, told(&code, reason));
     }
     Ok(())
+}
+
+/// What no person's yes passes.
+fn may_hold(
+    action: &Action,
+    others: &[Action],
+    context: &Context,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    if context.mode == Mode::Observe {
+        return refuse(
+            "tenant-observes",
+            format!("action `{}` cannot be executed while the tenant only observes", action.id),
+            "set the tenant to canary or enforce first",
+        );
+    }
+    if context.protected.is_last_administrator(&action.target, action.rung, others, now) {
+        return refuse(
+            "last-administrator",
+            format!("`{}` is the last administrator who can still get in", action.target.value),
+            "name another administrator first, or use `step-up`",
+        );
+    }
+    let in_force = others.iter().find(|other| {
+        other.id != action.id
+            && other.state.is_in_force()
+            && other.expires > now
+            && other.rung == action.rung
+            && other.target == action.target
+            && crate::propose::covers(&other.sites, &action.sites)
+    });
+    match in_force {
+        Some(other) => refuse(
+            "already-in-force",
+            format!("action `{}` already has `{}` on `{}`", other.id, other.rung, other.target),
+            "extend that one, or reject this",
+        ),
+        None => Ok(()),
+    }
+}
+
+/// A person wants an action that ended to hold again: a new action with the same effect and the
+/// same length of time.
+///
+/// Their word counts as one approval: where the action it repeats needed more, the new one waits for
+/// the others. The same holds it back as an approval: [`approve`].
+pub fn reapply(
+    ended: &Action,
+    others: &[Action],
+    context: &Context,
+    actor: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Action, Refusal> {
+    person(actor)?;
+    let has_ended = matches!(
+        ended.state,
+        ActionState::Undone | ActionState::Expired | ActionState::Rejected | ActionState::Failed
+    );
+    if !has_ended || ended.rung == Rung::Observe {
+        refuse(
+            "not-ended",
+            format!(
+                "action `{}` is {}, there is nothing to apply again",
+                ended.id,
+                ended.state.as_str()
+            ),
+            "approve it while it waits, extend it while it holds",
+        )?;
+    }
+    may_hold(ended, others, context, now)?;
+    let ttl_ms = ended.expires.saturating_sub(ended.created).clamp(TTL_MIN_MS, TTL_MAX_MS);
+    let seed = format!("reapply\0{}\0{actor}", ended.id);
+    let mut action = Action {
+        id: id_from_seed(now, seed.as_bytes()),
+        created: now,
+        expires: now.saturating_add(ttl_ms),
+        history: Vec::new(),
+        ..ended.clone()
+    };
+    let needed = ended.approval.as_ref().map_or(1, |approval| approval.needed);
+    let state = if needed > 1 { ActionState::AwaitingApproval } else { ActionState::Pending };
+    action.approval = ended.approval.clone().map(|approval| Approval {
+        deadline: now.saturating_add(APPROVAL_DEADLINE_MS),
+        given: vec![actor.to_owned()],
+        ..approval
+    });
+    write(&mut action, now, actor, state, told("reapplied", reason));
+    Ok(action)
 }
 
 /// A person says no.

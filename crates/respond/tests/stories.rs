@@ -6,7 +6,7 @@ mod common;
 use common::{DAY, HOUR, MINUTE, START, context, finding, incident, keep, policies};
 use respond::{
     Context, Mode, PolicySet, approve, blast_radius, compare, confirm, decide, expire, extend,
-    fail, propose, reject, restored_by_undo, restrictions, simulate, undo,
+    fail, propose, reapply, reject, restored_by_undo, restrictions, simulate, undo,
 };
 use schema::{
     Action, ActionState, BlastRadius, Classification, Entity, EntityKind, Event, Finding,
@@ -166,6 +166,54 @@ fn a_proposal_lapses_and_its_author_cannot_pass_it() {
         reject(&mut actions[0], "user:bob", "", late).unwrap_err().code,
         "not-awaiting-approval"
     );
+}
+
+#[test]
+fn what_ended_is_applied_again_by_a_person_and_as_carefully() {
+    let set = one_step("rung: isolate, target: account, ttl: 4h");
+    let enforce = context(Mode::Enforce);
+    let mut actions = Vec::new();
+    let found = finding(1, "r", OutcomeResult::Success, &["account:kim"], START);
+    answer(&set, &enforce, &found, &mut actions, START);
+    let mut first = actions.remove(0);
+    let again = |ended: &Action, others: &[Action], actor: &str, mode| {
+        reapply(ended, others, &context(mode), actor, "it goes on", START + HOUR)
+    };
+    let code = |result: Result<Action, respond::Refusal>| result.unwrap_err().code;
+    assert_eq!(code(again(&first, &[], "user:ann", Mode::Enforce)), "not-ended");
+    undo(&mut first, "user:ann", "", START + MINUTE).unwrap();
+    assert_eq!(code(again(&first, &[], "policy:p@1", Mode::Enforce)), "not-a-person");
+    assert_eq!(code(again(&first, &[], "user:ann", Mode::Observe)), "tenant-observes");
+
+    // In canary mode too: a person decides, as when they approve.
+    let second = again(&first, &[], "user:ann", Mode::Canary).unwrap();
+    assert_ne!(second.id, first.id);
+    assert_eq!((second.incident, &second.target), (first.incident, &first.target));
+    assert_eq!((second.state, second.expires), (ActionState::Pending, START + 5 * HOUR));
+    assert_eq!(second.history.len(), 1);
+    assert_eq!(second.history[0].reason, "reapplied: it goes on");
+    assert_eq!(first.state, ActionState::Undone, "what ended stays as it was");
+    let others = [first.clone(), second.clone()];
+    assert_eq!(code(again(&first, &others, "user:bob", Mode::Enforce)), "already-in-force");
+    let mut third = second.clone();
+    undo(&mut third, "user:ann", "", START + HOUR).unwrap();
+    assert!(again(&third, &[], "user:ann", Mode::Enforce).is_ok(), "and again");
+}
+
+#[test]
+fn what_two_people_had_to_say_takes_two_again() {
+    let set = one_step("rung: revoke, target: credential, ttl: 7d, approval: always, approvals: 2");
+    let enforce = context(Mode::Enforce);
+    let mut actions = Vec::new();
+    answer(&set, &enforce, &seen(1, START), &mut actions, START);
+    let mut first = actions.remove(0);
+    reject(&mut first, "user:ann", "no", START).unwrap();
+    let mut second = reapply(&first, &[], &enforce, "user:ann", "yes", START + HOUR).unwrap();
+    assert_eq!(second.state, ActionState::AwaitingApproval);
+    let refused = approve(&mut second, &[], &enforce, "user:ann", "", START + HOUR).unwrap_err();
+    assert_eq!(refused.code, "proposer-cannot-approve");
+    approve(&mut second, &[], &enforce, "user:bob", "", START + HOUR).unwrap();
+    assert_eq!((second.state, second.expires), (ActionState::Pending, START + HOUR + 7 * DAY));
 }
 
 #[test]

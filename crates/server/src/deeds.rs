@@ -74,5 +74,6 @@ pub fn kind_of(act: crate::handle::Act) -> LeafKind {
         crate::handle::Act::Reject => LeafKind::Rejection,
         crate::handle::Act::Undo => LeafKind::Undo,
         crate::handle::Act::Extend { .. } => LeafKind::Action,
+        crate::handle::Act::Reapply => LeafKind::Decision,
     }
 }

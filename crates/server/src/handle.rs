@@ -49,7 +49,11 @@ pub enum Act {
     Approve,
     Reject,
     Undo,
-    Extend { until: Timestamp },
+    Extend {
+        until: Timestamp,
+    },
+    /// Of an action that ended; the answer is a new one.
+    Reapply,
 }
 
 /// A person works on an incident. `None` leaves a thing as it is.
@@ -296,7 +300,7 @@ impl Unjudged {
                         &of,
                         deeds::kind_of(command.act),
                         &command.actor,
-                        id,
+                        action.id,
                         &action,
                         action.state.as_str(),
                         time,
@@ -331,7 +335,7 @@ fn transition(
 ) -> store::meta::Result<Result<(), Refusal>> {
     let ActionCommand { act, actor, reason, .. } = command;
     Ok(match act {
-        Act::Approve => {
+        Act::Approve | Act::Reapply => {
             let others: Vec<Action> = tx
                 .live_actions(tenant)?
                 .into_iter()
@@ -339,7 +343,12 @@ fn transition(
                 .collect();
             let mode = tx.tenant(tenant)?.map(|tenant| tenant.mode).unwrap_or_default();
             let context = Context { mode: respond_mode(mode), protected: Protected::default() };
-            respond::approve(action, &others, &context, actor, reason, now)
+            if *act == Act::Approve {
+                respond::approve(action, &others, &context, actor, reason, now)
+            } else {
+                respond::reapply(action, &others, &context, actor, reason, now)
+                    .map(|again| *action = again)
+            }
         }
         Act::Reject => respond::reject(action, actor, reason, now),
         Act::Undo => respond::undo(action, actor, reason, now),

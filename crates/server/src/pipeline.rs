@@ -164,17 +164,22 @@ impl Engine {
             });
         };
         match act {
-            Act::Approve => {
+            Act::Approve | Act::Reapply => {
                 let others: Vec<Action> =
                     self.actions.values().filter(|other| other.id != id).cloned().collect();
-                respond::approve(&mut action, &others, &self.full_context(), actor, reason, now)?;
+                let context = self.full_context();
+                if *act == Act::Approve {
+                    respond::approve(&mut action, &others, &context, actor, reason, now)?;
+                } else {
+                    action = respond::reapply(&action, &others, &context, actor, reason, now)?;
+                }
             }
             Act::Reject => respond::reject(&mut action, actor, reason, now)?,
             Act::Undo => respond::undo(&mut action, actor, reason, now)?,
             Act::Extend { until } => respond::extend(&mut action, actor, *until, reason, now)?,
         }
         let incident = self.tell(&action, now);
-        self.actions.insert(id, action.clone());
+        self.actions.insert(action.id, action.clone());
         Ok((action, incident))
     }
 

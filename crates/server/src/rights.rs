@@ -336,6 +336,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/actions/{id}/approve", Needs(Right::ActionsDecide)),
     route("POST", "/api/v1/actions/{id}/reject", Needs(Right::ActionsDecide)),
     route("POST", "/api/v1/actions/{id}/undo", Needs(Right::ActionsDecide)),
+    route("POST", "/api/v1/actions/{id}/reapply", Needs(Right::ActionsDecide)),
     route("POST", "/api/v1/actions/{id}/extend", Needs(Right::ActionsDecide)),
     route("GET", "/api/v1/entities/{entity}", Needs(Right::IncidentsRead)),
     route("GET", "/api/v1/entities/{entity}/timeline", Needs(Right::EventsRead)),

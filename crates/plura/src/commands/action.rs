@@ -26,6 +26,8 @@ pub enum ActionCommand {
     Reject(Act),
     /// Take an action back: what it held is free again
     Undo(Act),
+    /// Apply an action that ended again, as a new one of the same length
+    Reapply(Act),
     /// Give an action in force more time
     Extend {
         #[command(flatten)]
@@ -68,6 +70,7 @@ pub fn run(context: &Context, command: ActionCommand) -> Result<ExitCode, Failur
         ActionCommand::Approve(act) => change(context, "approve", &act, json!({}))?,
         ActionCommand::Reject(act) => change(context, "reject", &act, json!({}))?,
         ActionCommand::Undo(act) => change(context, "undo", &act, json!({}))?,
+        ActionCommand::Reapply(act) => change(context, "reapply", &act, json!({}))?,
         ActionCommand::Extend { act, span } => {
             let span = crate::scenario::span_ms(&span).ok_or_else(|| {
                 Failure::new(crate::output::EXIT_USAGE, format!("`{span}` is not a length of time"))

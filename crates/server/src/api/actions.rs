@@ -126,6 +126,18 @@ pub async fn undo(
     decide(app, caller, id, Act::Undo, body.reason).await
 }
 
+/// Apply an action that ended again: a new action of the same kind and length, and this answers it. It waits where more than one approval was needed.
+#[utoipa::path(post, path = "/api/v1/actions/{id}/reapply", tag = "actions", params(("id" = Uuid, Path)), request_body = Reason,
+    responses((status = 200, body = Action), (status = "default", description = "problem", body = Problem)))]
+pub async fn reapply(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    Path(id): Path<Uuid>,
+    Json(body): Json<Reason>,
+) -> Result<Json<Action>, Problem> {
+    decide(app, caller, id, Act::Reapply, body.reason).await
+}
+
 /// Let an action in force run longer.
 #[utoipa::path(post, path = "/api/v1/actions/{id}/extend", tag = "actions", params(("id" = Uuid, Path)), request_body = Extend,
     responses((status = 200, body = Action), (status = "default", description = "problem", body = Problem)))]

@@ -97,6 +97,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/actions/{id}/approve", post(actions::approve))
         .route("/api/v1/actions/{id}/reject", post(actions::reject))
         .route("/api/v1/actions/{id}/undo", post(actions::undo))
+        .route("/api/v1/actions/{id}/reapply", post(actions::reapply))
         .route("/api/v1/actions/{id}/extend", post(actions::extend))
         .route("/api/v1/entities/{entity}", get(entities::one))
         .route("/api/v1/entities/{entity}/timeline", get(entities::timeline))

@@ -35,7 +35,7 @@ use utoipa::{Modify, OpenApi};
         findings::list_findings, findings::one,
         incidents::list_incidents, incidents::one, incidents::update, incidents::comment,
         export::export,
-        actions::list_actions, actions::one, actions::approve, actions::reject, actions::undo, actions::extend,
+        actions::list_actions, actions::one, actions::approve, actions::reject, actions::undo, actions::reapply, actions::extend,
         entities::one, entities::timeline, entities::restrictions,
         connectors::list_connectors, connectors::test, connectors::tell,
         policies::current, policies::replace, policies::check, policies::history, policies::version,

@@ -163,6 +163,18 @@ async fn an_approval_reaches_the_gateway_and_undo_takes_it_back() {
     let kinds: Vec<&str> =
         leaves.as_array().unwrap().iter().map(|e| e["leaf"]["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["decision", "approval", "action", "undo"]);
+
+    // It was right after all: a new action, with whoever wanted it and why.
+    let again =
+        decide("reapply", json!({ "reason": "the caller was not the owner" })).await.ok().json();
+    assert_ne!(again["id"], json!(action));
+    assert_eq!(again["state"], "pending");
+    let held = house.get("/api/v1/gateway/restrictions", &gateway).await.ok().json();
+    assert_eq!(held["restrictions"][0]["target"], "credential:9f2c");
+    assert_eq!(decide("reapply", json!({ "reason": "twice" })).await.code(), "already-in-force");
+    let subject = again["id"].as_str().unwrap();
+    let leaves = house.get(&format!("/api/v1/audit?subject={subject}"), &session).await.ok().json();
+    assert_eq!(leaves[0]["leaf"]["kind"], "decision");
     house.server.shutdown().await;
 }
 
