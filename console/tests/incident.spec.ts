@@ -151,7 +151,7 @@ test('work on it: assignee, classification, comment', async ({ visit }) => {
   await expect(viewer.locator('.comments')).toContainText('the-analyst')
 })
 
-test('a step is rejected without a reason by nobody, approved, extended and undone', async ({
+test('a step is rejected without a reason by nobody, approved, extended, undone and applied again', async ({
   visit,
 }) => {
   const page = await visit({ role: 'responder' })
@@ -186,6 +186,22 @@ test('a step is rejected without a reason by nobody, approved, extended and undo
   await ended.getByText('Details and history').click()
   await expect(ended).toContainText('host is clean again')
   await expect(ended).toContainText('the-responder')
+
+  await ended.getByRole('button', { name: 'Apply again' }).click()
+  await dialog.getByLabel('Why').fill('it was not clean')
+  await dialog.getByRole('button', { name: 'Apply again' }).click()
+  await expect(page.getByText('Applied again', { exact: true })).toBeVisible()
+  await page.goto('/response?view=force&rung=isolate')
+  await held.getByText('Details and history').click()
+  await expect(held).toContainText('it was not clean')
+  const viewer = await visit({ role: 'analyst' })
+  await viewer.goto('/response?view=history')
+  await expect(viewer.locator('article.action').first()).toBeVisible()
+  await expect(viewer.getByRole('button', { name: 'Apply again' })).toHaveCount(0)
+  await held.getByRole('button', { name: 'Undo' }).click()
+  await dialog.getByLabel('Why').fill('now it is')
+  await dialog.getByRole('button', { name: 'Undo' }).click()
+  await expect(page.getByText('Undone', { exact: true })).toBeVisible()
 })
 
 test('the evidence goes out as a package that verifies', async ({ visit }) => {

@@ -13,6 +13,7 @@ import { useMay, useMe } from './session'
 import { RungBadge, StateBadge } from './words'
 
 export const IN_FORCE = ['pending', 'active']
+const ENDED = ['undone', 'expired', 'rejected', 'failed']
 
 /** Whom it would have hit last week, by replay. */
 export function Blast({ action }: { action: Action }) {
@@ -107,6 +108,9 @@ export function ActionButtons({ action }: { action: Action }) {
           <Button onClick={() => setWhat('extend')}>{t('decide.extend')}</Button>
           <Button onClick={() => setWhat('undo')}>{t('decide.undo')}</Button>
         </>
+      )}
+      {ENDED.includes(action.state) && action.rung !== 'observe' && (
+        <Button onClick={() => setWhat('reapply')}>{t('decide.reapply')}</Button>
       )}
       {what && <DecideDialog action={action} what={what} onClose={() => setWhat(undefined)} />}
     </span>

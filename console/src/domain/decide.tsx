@@ -10,7 +10,7 @@ import { Failed } from '~/ui/states'
 import { say } from '~/ui/Toasts'
 import { ActionFacts } from './ActionCard'
 
-export type Decision = 'approve' | 'reject' | 'undo' | 'extend'
+export type Decision = 'approve' | 'reject' | 'undo' | 'extend' | 'reapply'
 
 const HOUR_MS = 3_600_000
 const EXTENSIONS = [1, 4, 24, 168]
@@ -83,7 +83,7 @@ export function DecideDialog(props: { action: Action; what: Decision; onClose: (
           <Button onClick={onClose}>{t('ui.cancel')}</Button>
           <Button
             type="submit"
-            look={what === 'approve' || what === 'extend' ? 'primary' : 'danger'}
+            look={what === 'reject' || what === 'undo' ? 'danger' : 'primary'}
             busy={decide.isPending}
           >
             {t(`decide.${what}`)}
