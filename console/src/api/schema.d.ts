@@ -208,6 +208,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/actions/{id}/reapply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Apply an action that ended again: a new action of the same kind and length, and this answers it. It waits where more than one approval was needed. */
+        post: operations["post-api-v1-actions-id-reapply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/actions/{id}/reject": {
         parameters: {
             query?: never;
@@ -287,6 +304,40 @@ export interface paths {
         get: operations["get-api-v1-audit-index-proof"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The tenant's connectors, in the order of their file. */
+        get: operations["get-api-v1-connectors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connectors/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a notice that says it is a test (a ticket connector makes a ticket of it); 202 when there is no answer within 20 s. */
+        post: operations["post-api-v1-connectors-name-test"];
         delete?: never;
         options?: never;
         head?: never;
@@ -511,7 +562,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Change status, assignee or classification. */
+        /** Change status, assignee, classification or ticket. */
         patch: operations["patch-api-v1-incidents-id"];
         trace?: never;
     };
@@ -543,6 +594,26 @@ export interface paths {
         put?: never;
         /** Export incident, findings, actions and evidence events with their ledger proofs, signed. */
         post: operations["post-api-v1-incidents-id-export"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/tell": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell somebody of an incident through a connector, as a ticket or a notice. What came of it stands
+         *     in the incident's `told`; 202 when there is no answer within 20 s.
+         */
+        post: operations["post-api-v1-incidents-id-tell"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1707,6 +1778,18 @@ export interface components {
             text: string;
             time: components["schemas"]["i64"];
         };
+        ConnectorTest: {
+            reason: string;
+        };
+        ConnectorView: {
+            /** @description `webhook`, `ticket`, `email` or `identity`. */
+            kind: string;
+            /** @description Whether it is told accounts as `k***@example.com`. */
+            masked: boolean;
+            name: string;
+            /** @description Whether people can be told through it; an `identity` connector carries out actions. */
+            takes_notices: boolean;
+        };
         /** @description What the enforcement point saw itself. */
         Context: {
             /** @description The client's address. */
@@ -2002,8 +2085,12 @@ export interface components {
             sites?: string[];
             status: components["schemas"]["IncidentStatus"];
             story: components["schemas"]["StoryStep"][];
+            /** @description The ticket in another system: its number or its address, as people keep it. */
+            ticket?: string | null;
             /** @description The rule of the weightiest finding; a code, not a sentence. */
             title: string;
+            /** @description Who was told, in order; at most [`Incident::TOLD_MAX`]. */
+            told?: components["schemas"]["Notification"][];
             updated: components["schemas"]["i64"];
         };
         IncidentChange: {
@@ -2014,6 +2101,8 @@ export interface components {
             assignee?: string | null;
             classification?: components["schemas"]["Classification"] | null;
             status?: components["schemas"]["IncidentStatus"] | null;
+            /** @description Number or `https` address of a ticket elsewhere, 500 characters at most; `null` takes it away. */
+            ticket?: string | null;
         };
         /**
          * @description OCSF Incident Finding `status_id` 1 to 5.
@@ -2268,6 +2357,31 @@ export interface components {
             /** @description The loudest first. */
             rules: components["schemas"]["Loud"][];
         };
+        /** @description A person told another system of the incident, through a connector. */
+        Notification: {
+            answer?: components["schemas"]["NotificationAnswer"] | null;
+            /** @description User id of whoever told. */
+            author: string;
+            connector: string;
+            /** Format: uuid */
+            id: string;
+            reason: string;
+            time: components["schemas"]["i64"];
+        };
+        /** @description What came of telling. */
+        NotificationAnswer: {
+            /** @description A permanent code of what went wrong, and the same in words. */
+            failure?: string | null;
+            message?: string | null;
+            /**
+             * Format: int32
+             * @description HTTP status or SMTP reply code of a success.
+             */
+            status?: number | null;
+            time: components["schemas"]["i64"];
+            /** Format: int32 */
+            tries: number;
+        };
         Obligation: {
             attributes: Record<string, never>;
             id: string;
@@ -2428,8 +2542,12 @@ export interface components {
                 sites?: string[];
                 status: components["schemas"]["IncidentStatus"];
                 story: components["schemas"]["StoryStep"][];
+                /** @description The ticket in another system: its number or its address, as people keep it. */
+                ticket?: string | null;
                 /** @description The rule of the weightiest finding; a code, not a sentence. */
                 title: string;
+                /** @description Who was told, in order; at most [`Incident::TOLD_MAX`]. */
+                told?: components["schemas"]["Notification"][];
                 updated: components["schemas"]["i64"];
             }[];
             /** @description Ask again with `after` set to this for the next page; absent at the end. */
@@ -2875,6 +2993,10 @@ export interface components {
             rules: string[];
             /** @description `T1059.004`. */
             technique: string;
+        };
+        Telling: {
+            connector: string;
+            reason: string;
         };
         TenantChange: {
             mode?: string | null;
@@ -3408,6 +3530,40 @@ export interface operations {
             };
         };
     };
+    "post-api-v1-actions-id-reapply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "post-api-v1-actions-id-reject": {
         parameters: {
             query?: never;
@@ -3557,6 +3713,75 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ProofView"];
                 };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-api-v1-connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectorView"][];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-api-v1-connectors-name-test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConnectorTest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationAnswer"];
+                };
+            };
+            /** @description its tries go on */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description problem */
             default: {
@@ -4123,6 +4348,49 @@ export interface operations {
                 };
                 content: {
                     "application/zstd": number[];
+                };
+            };
+            /** @description problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "post-api-v1-incidents-id-tell": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Telling"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
+                };
+            };
+            /** @description its tries go on */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Incident"];
                 };
             };
             /** @description problem */

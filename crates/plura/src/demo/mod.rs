@@ -385,7 +385,10 @@ fn greet(server: &RunningServer, gateway: SocketAddr, profile_file: &Path, learn
     let password = server.one_time_password.as_ref().map_or("-", |password| password.reveal());
     say(&format!("{learnt} events of ordinary life learnt"));
     say("");
-    say(&format!("  server    https://{}   (API: /api/openapi.json)", server.address));
+    say(&format!(
+        "  console   https://{}/   in English, Korean and Japanese; the browser asks about its own certificate",
+        server.address
+    ));
     say(&format!("  log in    user `owner`, one-time password `{password}`"));
     say(&format!(
         "  gateway   http://{gateway}   in front of shop.example, api.example and staff.example"
