@@ -48,7 +48,7 @@ async function demo() {
     }
     throw new Error(`the demo did not say ${pattern}:\n${said}`)
   }
-  const base = await found(/console +(https:\/\/[\d.:]+)/)
+  const base = await found(/(?:console|server) +(https:\/\/[\d.:]+)/)
   const password = await found(/one-time password `([^`]+)`/)
   const call = await found(/(curl -s -o [\s\S]*?chat\/completions)/)
   return {

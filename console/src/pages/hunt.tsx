@@ -5,7 +5,7 @@ import { EventPanel } from '~/domain/EventPanel'
 import { COLUMNS_MAX, COLUMNS_USUAL, ColumnsDialog } from '~/domain/hunt/ColumnsDialog'
 import { ExportQuery } from '~/domain/hunt/ExportQuery'
 import { Facets } from '~/domain/hunt/Facets'
-import { Histogram } from '~/domain/hunt/Histogram'
+import { Histogram, useCounts } from '~/domain/hunt/Histogram'
 import { HuntTable, rowsOf } from '~/domain/hunt/HuntTable'
 import { KeptDialog } from '~/domain/hunt/KeptDialog'
 import { QueryBar } from '~/domain/hunt/QueryBar'
@@ -306,6 +306,7 @@ function Found(props: FoundProps) {
     placeholderData: (before) => before,
   })
   const isReady = (query.isSuccess && !query.isPlaceholderData) || query.isError
+  const counts = useCounts(span, condition, stack, isReady || cursors.length > 0)
   // Old rows may have other columns than those that were just chosen.
   const width = query.data ? query.data.columns.length - 2 : 0
   const isOther = query.isPlaceholderData && width !== columns.length
@@ -314,12 +315,9 @@ function Found(props: FoundProps) {
   const toPage = (next: Cursor[]) => setPaged({ of: first, stack: next })
   return (
     <>
-      <Histogram
-        {...{ span, condition, stack, onStack, onNarrow }}
-        isReady={isReady || cursors.length > 0}
-      />
+      <Histogram of={counts} {...{ span, stack, onStack, onNarrow }} />
       <div className="hunt-found">
-        <Facets {...{ span, condition, onTerm }} isReady={isReady || cursors.length > 0} />
+        <Facets {...{ span, condition, onTerm }} isReady={!counts.query.isPending} />
         <div className="panel hunt-rows" aria-busy={query.isFetching}>
           <Loaded query={isOther ? { ...query, data: undefined } : query} rows={12}>
             {({ truncated, truncated_by: by, elapsed_ms: ms }) =>

@@ -133,12 +133,13 @@ pub struct Incident {
     /// The ticket in another system: its number or its address, as people keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
-    /// Who was told, in order; at most [`Incident::TOLD_MAX`].
+    /// Who was told, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<Notification>,
 }
 
 impl Incident {
+    /// Telling again is refused from here on.
     pub const TOLD_MAX: usize = 100;
 
     /// As an OCSF Incident Finding (2005).

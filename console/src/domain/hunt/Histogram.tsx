@@ -23,20 +23,30 @@ const OUTCOMES: Record<string, (typeof RANKS)[number]> = { success: 'good', fail
 type Part = { name: string; colour: (typeof RANKS)[number]; counts: number[]; total: number }
 type Bars = { starts: number[]; ms: number; parts: Part[]; total: number }
 
-export function Histogram(props: {
-  span: Span
-  condition: string | undefined
-  stack: Stack
-  onStack: (stack: Stack) => void
-  onNarrow: (span: Span) => void
-  isReady: boolean
-}) {
-  const { span, condition, stack, onStack, onNarrow, isReady } = props
-  const { t } = useTranslation()
-  const format = useFormat()
+/** How the events lie in time; asked when the rows are there, since both read the same files. */
+export function useCounts(
+  span: Span,
+  condition: string | undefined,
+  stack: Stack,
+  isReady: boolean,
+) {
   const bucket = useMemo(() => bucketsOf(span), [span])
   const sql = histogramSql(span, condition, stack, bucket)
   const query = useQuery({ ...asked(useTenant(), sql, ROWS_MAX), enabled: isReady })
+  return { query, bucket }
+}
+
+export function Histogram(props: {
+  of: ReturnType<typeof useCounts>
+  span: Span
+  stack: Stack
+  onStack: (stack: Stack) => void
+  onNarrow: (span: Span) => void
+}) {
+  const { span, stack, onStack, onNarrow } = props
+  const { query, bucket } = props.of
+  const { t } = useTranslation()
+  const format = useFormat()
   const bars = useMemo(
     () => query.data && arrange(query.data.rows, bucket, stack),
     [query.data, bucket, stack],

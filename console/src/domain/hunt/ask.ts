@@ -90,5 +90,5 @@ export async function download(
   )
   const type = response?.headers.get('content-type') ?? ''
   if (!type.startsWith(FORMS[form])) return 'unsupported'
-  return { file, isCut: response?.headers.get('plura-truncated') === 'true' }
+  return { file, isCut: response?.headers.has('plura-truncated') ?? false }
 }

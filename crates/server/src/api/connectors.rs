@@ -152,7 +152,12 @@ pub async fn tell(
         let delivery = connectors.notify(&told.connector, &notice).await;
         let told = Notification { answer: Some(answer(&delivery)), ..told };
         let amendment = Amendment { told: Some(told), ..Amendment::default() };
-        app.pipeline.amend(tenant.clone(), id, actor, amendment).await
+        let written = app.pipeline.amend(tenant.clone(), id, actor, amendment).await;
+        if let Err(problem) = &written {
+            // Perhaps nobody waits for the answer any more.
+            tracing::error!(%tenant, incident = %id, %problem, "what came of telling is not written down");
+        }
+        written
     });
     Ok(match tokio::time::timeout(PATIENCE, sent).await {
         Ok(incident) => {
