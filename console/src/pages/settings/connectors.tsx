@@ -190,7 +190,7 @@ function Masking() {
           </tbody>
         </table>
       </div>
-      <p className="panel-note">{t('masking.limits')}</p>
+      <p className="panel-note masking-limits">{t('masking.limits')}</p>
     </Panel>
   )
 }
