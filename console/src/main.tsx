@@ -13,6 +13,7 @@ import './styles/pages.css'
 import './styles/rules.css'
 import './styles/story.css'
 import './styles/trust.css'
+import './styles/tell.css'
 
 applyTheme()
 rememberFirstKeys()

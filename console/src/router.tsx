@@ -261,6 +261,12 @@ const settingsPolicy = createRoute({
   component: lazyRouteComponent(() => import('./pages/settings/policy'), 'ResponsePolicy'),
 })
 
+const settingsConnectors = createRoute({
+  getParentRoute: () => settings,
+  path: '/connectors',
+  component: lazyRouteComponent(() => import('./pages/settings/connectors'), 'Connectors'),
+})
+
 export const REGISTERS = ['devices', 'trips', 'invitations'] as const
 
 const settingsSite = createRoute({
@@ -369,6 +375,7 @@ export const router = createRouter({
         settingsTokens,
         settingsTenants,
         settingsPolicy,
+        settingsConnectors,
         settingsSite,
         settingsHealth,
       ]),

@@ -20,6 +20,7 @@ const PAGES = [
   '/settings/people',
   '/settings/tokens',
   '/settings/policy',
+  '/settings/connectors',
   '/settings/site',
   '/settings/site?register=devices',
   '/settings/health',

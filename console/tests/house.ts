@@ -12,6 +12,8 @@ export type House = {
   base: string
   binary: string
   ca: string
+  /** Where what the ticket desk was sent can be read. */
+  desk: string
   /** One-time passwords that nobody has used. */
   fresh: Record<string, string>
 }

@@ -31,6 +31,7 @@ const PAGES: [string, string][] = [
   ['settings-people', '/settings/people'],
   ['settings-tokens', '/settings/tokens'],
   ['settings-policy', '/settings/policy'],
+  ['settings-connectors', '/settings/connectors'],
   ['settings-site', '/settings/site'],
   ['settings-health', '/settings/health'],
 ]

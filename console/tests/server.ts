@@ -1,12 +1,13 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once as first } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { createServer as createDesk } from 'node:http'
+import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { PASSWORD, ROLES, type House } from './house'
-import { KEY, PACK, RULES, everything } from './story'
+import { KEY, PACK, RULES, connectors, everything } from './story'
 
 type Server = ChildProcessByStdio<null, Readable, Readable>
 
@@ -18,7 +19,12 @@ export default async function setup() {
   const data = join(folder, 'data')
   const port = await freePort()
   const config = join(folder, 'server.yaml')
-  writeFileSync(config, JSON.stringify({ sigma: { rules: packs(folder) } }))
+  const desk = await openDesk()
+  const told = { default: join(folder, 'connectors.yaml') }
+  const secret = join(folder, 'soc.key')
+  writeFileSync(secret, `whsec_${Buffer.alloc(32, 7).toString('base64')}`)
+  writeFileSync(told.default, JSON.stringify(connectors(desk.url, secret)))
+  writeFileSync(config, JSON.stringify({ sigma: { rules: packs(folder) }, connectors: told }))
   const flags = ['--config', config, '--data', data, '--listen', `127.0.0.1:${port}`]
   const server = spawn(binary(), ['server', ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -31,10 +37,12 @@ export default async function setup() {
       server.kill('SIGTERM')
       await ended
     }
+    desk.close()
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
   try {
-    process.env.PLURA_HOUSE = JSON.stringify(await furnish(server, port, data))
+    const house = await furnish(server, port, data)
+    process.env.PLURA_HOUSE = JSON.stringify({ ...house, desk: desk.url })
   } catch (error) {
     await end()
     throw error
@@ -43,7 +51,7 @@ export default async function setup() {
 }
 
 /** People, two tenants and a story in them. */
-async function furnish(server: Server, port: number, data: string): Promise<House> {
+async function furnish(server: Server, port: number, data: string): Promise<Omit<House, 'desk'>> {
   let said = ''
   server.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
   server.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
@@ -56,7 +64,12 @@ async function furnish(server: Server, port: number, data: string): Promise<Hous
   await owner('POST', '/api/v1/password', { current: once, new: PASSWORD })
   await owner('PATCH', '/api/v1/tenant', { mode: 'enforce', reason: 'console tests' })
   await owner('POST', '/api/v1/tenants', { id: 'second', name: 'Second house' })
-  const house: House = { base, binary: binary(), ca: join(data, 'tls/server.pem'), fresh: {} }
+  const house: Omit<House, 'desk'> = {
+    base,
+    binary: binary(),
+    ca: join(data, 'tls/server.pem'),
+    fresh: {},
+  }
   for (const role of ROLES) {
     if (role === 'owner') continue
     const made = await owner('POST', '/api/v1/users', { name: `the-${role}`, role })
@@ -81,6 +94,35 @@ async function furnish(server: Server, port: number, data: string): Promise<Hous
     return isTold && (waiting.items as unknown[]).length >= 1 ? true : undefined
   })
   return house
+}
+
+/** Longer than the server waits before it says that the tries go on. */
+const SLOW_MS = 22_000
+
+/** A ticket system: takes what it is sent, and shows it to who asks. */
+async function openDesk() {
+  const got: unknown[] = []
+  const desk = createDesk((request, answer) => {
+    let text = ''
+    request.on('data', (chunk: Buffer) => (text += chunk.toString()))
+    request.on('end', () => {
+      if (request.method === 'GET') {
+        answer.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(got))
+        return
+      }
+      got.push(JSON.parse(text))
+      const wait = request.url === '/slow' ? SLOW_MS : 0
+      setTimeout(() => answer.writeHead(201).end(), wait)
+    })
+  })
+  await new Promise<void>((done) => desk.listen(0, '127.0.0.1', done))
+  return {
+    url: `http://127.0.0.1:${(desk.address() as AddressInfo).port}`,
+    close: () => {
+      desk.close()
+      desk.closeAllConnections()
+    },
+  }
 }
 
 /** Folders of rules: one of this repository's, and one with a file nobody can read. */

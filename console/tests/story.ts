@@ -81,6 +81,37 @@ detection: {s: {Image|nothing: 1}, condition: s}
   'unreadable.yml': Buffer.from([0x74, 0xff, 0xfe]),
 }
 
+/** Whom the house tells: a program, a ticket desk, one that is gone, one that takes its time, and one that acts. */
+export function connectors(desk: string, secret: string) {
+  const body = JSON.stringify({
+    about: '{{incident.title}}{{title.en}}',
+    who: '{{incident.entities}}',
+    event: '{{event}}',
+  })
+  const ticket = (url: string) => ({ request: { url, body } })
+  const once = { attempts: 1, base_ms: 1, pause_max_ms: 1 }
+  return {
+    egress: [{ host: '127.0.0.1', internal: true }],
+    connectors: [
+      {
+        name: 'soc',
+        personal: 'plain',
+        webhook: { url: `${desk}/hook`, secret_file: secret },
+      },
+      { name: 'desk', ticket: ticket(`${desk}/issue`) },
+      { name: 'gone', retry: once, ticket: ticket('http://127.0.0.1:1/issue') },
+      { name: 'slow', retry: once, timeout_secs: 60, ticket: ticket(`${desk}/slow`) },
+      {
+        name: 'idp',
+        identity: {
+          on: [{ rung: 'revoke', target: 'session' }],
+          apply: { url: `${desk}/revoke`, body: '{}' },
+        },
+      },
+    ],
+  }
+}
+
 type Event = Record<string, unknown>
 
 let sequence = 0

@@ -318,6 +318,16 @@ export const policy = (tenant: string) =>
       }),
   })
 
+export type Connector = Schema['ConnectorView']
+
+/** In the order of their file; set up by hand, they change with a restart of the server. */
+export const connectors = (tenant: string) =>
+  queryOptions({
+    queryKey: [tenant, 'connectors'],
+    queryFn: () => take(api.GET('/api/v1/connectors', { headers: as(tenant) })),
+    staleTime: SLOW_MS,
+  })
+
 export const POLICY_VERSIONS = 50
 
 /** Newest first, without an end. */

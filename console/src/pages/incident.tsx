@@ -14,6 +14,8 @@ import { SimilarIncidents } from '~/domain/SimilarIncidents'
 import { firstAnswer } from '~/domain/sla'
 import { SlaClock } from '~/domain/SlaClock'
 import { Story } from '~/domain/Story'
+import { Ticket } from '~/domain/Ticket'
+import { Told } from '~/domain/Told'
 import { trustNames } from '~/domain/trust-line'
 import { RungBadge, STATUSES, SeverityBadge, StatusBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
@@ -146,6 +148,7 @@ function Whole({ view }: { view: View }) {
         </div>
         <aside className="incident-side" aria-label={t('incident.details')}>
           <Details view={view} />
+          <Told incident={incident} />
           <Affected view={view} />
           <SimilarIncidents view={view} />
         </aside>
@@ -296,6 +299,23 @@ function Details({ view: { incident, actions } }: { view: View }) {
           ) : (
             t('incident.class.none')
           )}
+        </dd>
+        <dt>{t('ticket.title')}</dt>
+        <dd>
+          <Ticket
+            ticket={incident.ticket ?? undefined}
+            busy={set.isPending}
+            onChange={(ticket, done) =>
+              set.mutate(
+                {
+                  body: { ticket },
+                  back: { ticket: incident.ticket ?? null },
+                  said: t(ticket === null ? 'ticket.removed' : 'ticket.saved'),
+                },
+                { onSuccess: done },
+              )
+            }
+          />
         </dd>
         {incident.sites && incident.sites.length > 0 && (
           <>

@@ -14,6 +14,10 @@ type Props<T> = {
   children?: ReactNode
   /** Whether a reason has to be given. */
   withReason?: boolean
+  /** What is said beside the reason; else that it is in the ledger. */
+  reasonHint?: string
+  /** What is said while the answer takes its time. */
+  waiting?: string
   /** Why it cannot be sent as it is; told once somebody tries. */
   fault?: string | false | undefined
   run: (reason: string) => Promise<T>
@@ -25,8 +29,9 @@ type Props<T> = {
 /** Asks before something is done: what it means, the reason, and what the server says to it. */
 export function Ask<T>(props: Props<T>) {
   const { title, go, look = 'primary', children, withReason = false, fault } = props
-  const { run, onDone, onRefused, onClose } = props
+  const { run, onDone, onRefused, onClose, waiting } = props
   const { t } = useTranslation()
+  const { reasonHint = t('decide.reason.hint') } = props
   const [reason, setReason] = useState('')
   const [isTried, setTried] = useState(false)
   const queries = useQueryClient()
@@ -52,7 +57,7 @@ export function Ask<T>(props: Props<T>) {
       >
         {children}
         {withReason && (
-          <Field label={t('decide.reason')} hint={t('decide.reason.hint')}>
+          <Field label={t('decide.reason')} hint={reasonHint}>
             {(ids) => (
               <textarea
                 {...ids}
@@ -71,6 +76,11 @@ export function Ask<T>(props: Props<T>) {
           </p>
         )}
         {send.error && <Failed error={send.error} />}
+        {waiting && (
+          <p className="quiet" role="status">
+            {send.isPending && waiting}
+          </p>
+        )}
         <footer className="dialog-foot">
           <Button onClick={onClose}>{t('ui.cancel')}</Button>
           <Button type="submit" look={look} busy={send.isPending}>

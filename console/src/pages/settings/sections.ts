@@ -9,6 +9,7 @@ export type Section = {
     | '/settings/tokens'
     | '/settings/tenants'
     | '/settings/policy'
+    | '/settings/connectors'
     | '/settings/site'
     | '/settings/health'
   title: string
@@ -52,6 +53,11 @@ export function useSections(): { title: string; sections: Section[] }[] {
         {
           to: '/settings/policy' as const,
           title: t('settings.policy'),
+          isThere: may('policies.read'),
+        },
+        {
+          to: '/settings/connectors' as const,
+          title: t('settings.connectors'),
           isThere: may('policies.read'),
         },
         { to: '/settings/site' as const, title: t('settings.site'), isThere: may('trust.read') },
