@@ -88,10 +88,10 @@ impl Proposal {
 
 /// What the policies want done about one finding of an incident, given the actions there are.
 ///
-/// Same inputs, same proposals with the same ids. A finding already answered proposes nothing; a
-/// restriction in force is extended, never doubled; no lower rung is added while a higher one holds
-/// the target. A finding in shadow proposes nothing. `existing` are the tenant's actions on the finding's entities, those that ended within
-/// the cool-down included.
+/// Same inputs, same proposals with the same ids. A finding already answered proposes nothing, nor does
+/// one in shadow; a restriction in force is extended, never doubled; no lower rung is added while a higher
+/// one holds the target. `existing` are the tenant's actions on the finding's entities, those that ended
+/// within the cool-down included.
 pub fn propose(
     policies: &PolicySet,
     context: &Context,

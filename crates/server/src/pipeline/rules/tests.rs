@@ -206,8 +206,7 @@ fn a_correlation_has_its_own_stage_whatever_that_of_the_rules_it_stands_on() {
     let stages = |visit, correlation| {
         let found = told(staged(&[(VISIT, visit), (spree, correlation)]), &events);
         let of = |rule: &str| {
-            let mut all = found.iter().filter(move |finding| finding.rule.starts_with(rule));
-            all.next_back().map(Finding::stage)
+            found.iter().rfind(|finding| finding.rule.starts_with(rule)).map(Finding::stage)
         };
         (of("7e9b7a2c"), of("22222222"))
     };
