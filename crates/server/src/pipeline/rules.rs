@@ -87,13 +87,20 @@ impl Watch {
         }
     }
 
-    /// From now on these; what is counted and open goes on.
+    /// From now on these; what is counted and open goes on, unless its rule was taken back to an earlier stage.
     pub fn set_rules(&mut self, rules: Rules) {
         for (runner, loaded) in self.runners.iter_mut().zip([&rules.packs, &rules.site]) {
             if !Arc::ptr_eq(runner.engine(), &loaded.engine) {
                 *runner = loaded.engine.runner();
             }
         }
+        let own = rules.site.set.rules.iter().zip(&rules.site.infos);
+        let own: HashMap<&str, Stage> =
+            own.map(|(rule, info)| (rule.meta.key(), info.stage)).collect();
+        let of_pack = |rule: &str| rules.switched.get(rule).map(|switch| switch.stage);
+        self.groups.retain(|rule, stage| {
+            stage <= own.get(rule).copied().or_else(|| of_pack(rule)).unwrap_or_default()
+        });
         self.rules = Arc::new(rules);
     }
 

@@ -84,6 +84,12 @@ impl Groups {
         }
     }
 
+    /// Gives up what is under way in a stage where `may` says no: its last word would still be acted upon.
+    pub(super) fn retain(&mut self, may: impl Fn(&str, Stage) -> bool) {
+        self.open.retain(|(rule, stage, _), _| may(rule, *stage));
+        self.by_age.retain(|(_, (rule, stage, _))| may(rule, *stage));
+    }
+
     /// The last word on findings that were quiet for the refire time and had grown since they were told.
     pub(super) fn close(&mut self, now: Timestamp) -> Vec<Finding> {
         let until = now.saturating_sub(self.refire_ms);

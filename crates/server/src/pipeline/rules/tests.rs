@@ -246,6 +246,23 @@ fn what_is_found_in_another_stage_is_another_finding_at_once() {
 }
 
 #[test]
+fn a_rule_that_is_taken_back_gets_no_last_word_in_the_stage_it_had() {
+    let last = |before, after| {
+        let mut watch = Watch::new(3_600);
+        watch.set_rules(staged(&[(RULE, before)]));
+        for number in 1..4 {
+            watch.observe(&visit(number, 10_000 + number as i64, "192.0.2.7", "/admin"));
+        }
+        watch.set_rules(staged(&[(RULE, after)]));
+        watch.advance(i64::MAX / 2).len()
+    };
+    assert_eq!(last(Stage::Enforce, Stage::Shadow), 0);
+    assert_eq!(last(Stage::Enforce, Stage::Canary), 0);
+    assert_eq!(last(Stage::Enforce, Stage::Enforce), 1);
+    assert_eq!(last(Stage::Shadow, Stage::Enforce), 1);
+}
+
+#[test]
 fn a_choice_takes_by_level_status_and_tag() {
     let meta = |level, status, tag: &str| sigma::Meta {
         level,
