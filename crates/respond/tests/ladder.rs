@@ -360,6 +360,7 @@ fn the_world_reaches_what_it_checks() {
         credential: 0,
         site: true,
         blast,
+        stage: Stage::Enforce,
     });
     let revoke = world.actions.iter().position(|a| a.rung == Rung::Revoke).unwrap();
     let others = world.actions.clone();
