@@ -134,7 +134,7 @@ function List() {
   useKeys({ '/': () => text.current?.focus() })
   return (
     <>
-      <div className="filters" role="search">
+      <div className="filters rules-filters" role="search">
         <input
           ref={text}
           type="search"

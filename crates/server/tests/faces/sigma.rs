@@ -55,8 +55,20 @@ async fn house_with(change: impl FnOnce(&mut server::Config)) -> House {
 }
 
 async fn start(folder: tempfile::TempDir, config: server::Config) -> House {
-    let (data, tuning) = (config.data.clone(), config.tuning().unwrap());
-    let server = server::start(config, tuning).await.unwrap();
+    let data = config.data.clone();
+    let began = Instant::now();
+    let server = loop {
+        match server::start(config.clone(), config.tuning().unwrap()).await {
+            Ok(server) => break server,
+            // The tenants' workers of a server that was just shut down let go of the store a moment later.
+            Err(server::StartError::Store(error))
+                if error.code == "store-in-use" && began.elapsed() < Duration::from_secs(10) =>
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
     House { agent: agent(&data), folder, server }
 }
 
