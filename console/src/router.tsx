@@ -305,6 +305,7 @@ const rules = createRoute({
     origin: text(search.origin),
     tag: text(search.tag),
     state: oneOf(search.state, 'on', 'off', 'broken', 'never', 'noisy'),
+    stage: oneOf(search.stage, 'shadow', 'canary', 'enforce'),
     sort: oneOf(search.sort, ...RULE_SORTS),
     ended: oneOf(search.ended, true),
   })),

@@ -86,4 +86,19 @@ export const test = base.extend<{ visit: (visit?: Visit) => Promise<Page> }>({
   },
 })
 
+/** Sends events as the signed-in person, if the role may. */
+export async function send(page: Page, events: object[]) {
+  const text = events.map((event) => JSON.stringify(event)).join('\n')
+  const sent = await page.evaluate(async (body) => {
+    const me = await (await fetch('/api/v1/me')).json()
+    const headers = {
+      'content-type': 'application/x-ndjson',
+      'plura-csrf': me.csrf,
+      'plura-tenant': 'default',
+    }
+    return (await fetch('/api/v1/intake/events', { method: 'POST', headers, body })).json()
+  }, `${text}\n`)
+  expect(sent).toMatchObject({ rejected: 0 })
+}
+
 export { expect }

@@ -2,7 +2,7 @@ import AxeBuilder from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { LANGUAGES, expect, test, words } from './house'
+import { LANGUAGES, expect, send, test, words } from './house'
 import { HOSTILE, PAYLOADS } from './story'
 
 const bar = (page: Page) => page.getByRole('textbox', { name: 'Query', exact: true })
@@ -14,21 +14,6 @@ async function ask(page: Page, query: string) {
   await bar(page).press('Escape')
   await bar(page).focus()
   await bar(page).press('Enter')
-}
-
-/** Sends events as the signed-in person, if the role may. */
-async function send(page: Page, events: object[]) {
-  const text = events.map((event) => JSON.stringify(event)).join('\n')
-  const sent = await page.evaluate(async (body) => {
-    const me = await (await fetch('/api/v1/me')).json()
-    const headers = {
-      'content-type': 'application/x-ndjson',
-      'plura-csrf': me.csrf,
-      'plura-tenant': 'default',
-    }
-    return (await fetch('/api/v1/intake/events', { method: 'POST', headers, body })).json()
-  }, `${text}\n`)
-  expect(sent).toMatchObject({ rejected: 0 })
 }
 
 let sequence = Date.now()
@@ -346,7 +331,11 @@ test('a query becomes a rule that the server takes', async ({ visit }) => {
     async (rule) => (await fetch(`/api/v1/sigma/rules/${rule}`)).json(),
     id,
   )
-  expect(stored).toMatchObject({ title: "It's a log-in that failed", level: 'high' })
+  expect(stored).toMatchObject({
+    title: "It's a log-in that failed",
+    level: 'high',
+    stage: 'shadow',
+  })
   await dialog.getByRole('button', { name: 'Close' }).first().click()
 
   await ask(page, 'path:/a time>2026-01-01')

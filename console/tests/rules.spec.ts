@@ -1,5 +1,5 @@
 import type { Page } from '@playwright/test'
-import { LANGUAGES, expect, test, words, type Role } from './house'
+import { LANGUAGES, expect, send, test, words, type Role } from './house'
 import { LOUD_ID, RULE_ID } from './story'
 
 const TITLE = 'Log-in from a documentation network'
@@ -176,6 +176,7 @@ test('a new rule: checked, saved switched off, replayed, switched on, changed, d
     good.replace('Requests for the admin path', title).replaceAll('/admin', '/products'),
   )
   await expect(check).toContainText('It can run.')
+  await expect(page.getByRole('radio', { name: /^Shadow/ })).toBeChecked()
   const save = page.getByRole('button', { name: 'Save switched off, then replay' })
   await save.click()
   await expect(page.getByText('A reason is needed')).toBeVisible()
@@ -191,6 +192,7 @@ test('a new rule: checked, saved switched off, replayed, switched on, changed, d
   await expect(result.locator('table.events button').first()).toBeVisible()
   await result.getByRole('button', { name: 'Switch on' }).click()
   const dialog = page.getByRole('dialog')
+  await expect(dialog).toContainText('nothing follows from them')
   await dialog.getByLabel('Why', { exact: true }).fill('quiet enough')
   await dialog.getByRole('button', { name: 'Switch on' }).click()
   await expect(page.locator('.incident-head')).toContainText('On')
@@ -210,6 +212,128 @@ test('a new rule: checked, saved switched off, replayed, switched on, changed, d
   await dialog.getByRole('button', { name: 'Delete' }).click()
   await expect(page).toHaveURL(/\/rules$/)
   await expect(page.getByText(title)).toHaveCount(0)
+})
+
+test('a rule moves from shadow over canary to enforced, and back', async ({ visit }) => {
+  test.slow()
+  const page = await visit({ role: 'admin' })
+  const now = Date.now()
+  const path = `/staged-${now}`
+  const title = `Staged ${now}`
+  let sequence = now
+  const ask = (ip: string) =>
+    send(page, [
+      {
+        metadata: { log_source: 'rules-spec', sequence: ++sequence, log_format: 'gateway' },
+        time: Date.now(),
+        class_uid: 4002,
+        src_endpoint: { ip },
+        http_request: { http_method: 'GET', url: { path } },
+        http_response: { code: 200 },
+      },
+    ])
+  const head = page.locator('.incident-head')
+  const lines = page.locator('.panel .lines .incident-line')
+  const dialog = page.getByRole('dialog')
+  /** Findings come a moment after their events. */
+  const found = async (count: number) => {
+    await expect(async () => {
+      await page.reload()
+      await expect(lines).toHaveCount(count, { timeout: 2000 })
+    }).toPass()
+  }
+
+  await page.goto('/rules?view=new')
+  await page.getByRole('button', { name: 'Start from an example' }).click()
+  const area = page.getByLabel('Sigma rule (YAML)')
+  const text = await area.inputValue()
+  await area.fill(
+    text
+      .replace('Requests for the admin path', title)
+      .replaceAll('/admin', path)
+      .replace('level: low', 'level: medium'),
+  )
+  await expect(page.getByRole('radio', { name: /^Shadow/ })).toBeChecked()
+  await page.getByLabel('Why', { exact: true }).fill('to be looked at')
+  await expect(page.getByRole('region', { name: 'Check' })).toContainText('It can run.')
+  await page.getByRole('button', { name: 'Save and switch on' }).click()
+  await expect(head).toContainText(title)
+  await expect(head).toContainText('On')
+  await expect(head).toContainText('Shadow')
+
+  // In shadow: its finding is there to be looked at, and in no incident.
+  await ask('198.51.100.88')
+  await found(1)
+  await expect(lines.first()).toContainText('Shadow')
+  await expect(page.locator('.panel .lines a.incident-line')).toHaveCount(0)
+  await lines.first().click()
+  const card = page.locator('.finding-here')
+  await expect(card.getByRole('heading', { name: title })).toBeVisible()
+  await expect(card).toContainText(path)
+  await page.goto('/incidents')
+  await expect(page.locator('table.queue tbody tr').first()).toBeVisible()
+  await expect(page.locator('table.queue')).not.toContainText('198.51.100.88')
+
+  // On to canary, with a reason.
+  await page.goto(`/rules?q=${now}&stage=shadow`)
+  const row = page.locator('table.rules tbody tr[aria-rowindex]')
+  await expect(row.locator('.rules-state')).toContainText('Shadow')
+  await row.getByRole('link').first().click()
+  await page.getByRole('button', { name: 'Change stage' }).click()
+  await expect(dialog.getByRole('radio', { name: /^Canary/ })).toBeChecked()
+  await dialog.getByRole('radio', { name: /^Enforced/ }).check()
+  await expect(dialog).toContainText('This leaves out canary')
+  await dialog.getByRole('radio', { name: /^Shadow/ }).check()
+  await expect(dialog.getByRole('button', { name: 'Move to: Shadow' })).toBeDisabled()
+  await dialog.getByRole('radio', { name: /^Canary/ }).check()
+  await dialog.getByRole('button', { name: 'Move to: Canary' }).click()
+  await expect(dialog).toContainText('A reason is needed')
+  await dialog.getByLabel('Why', { exact: true }).fill('its findings are right')
+  await dialog.getByRole('button', { name: 'Move to: Canary' }).click()
+  await expect(head).toContainText('Canary')
+  const facts = page.getByRole('complementary', { name: 'Details' })
+  await expect(facts).toContainText('its findings are right')
+
+  // The next event makes an incident; what was found before stays as it was found.
+  await ask('198.51.100.89')
+  await found(2)
+  await expect(lines.nth(1)).toContainText('Shadow')
+  await expect(lines.first()).toContainText('Canary')
+  await lines.first().click()
+  await expect(page).toHaveURL(/\/incidents\/.+tab=findings/)
+  const section = page.locator('section.panel').filter({ hasText: title }).first()
+  await expect(section.locator('.finding-head')).toContainText('Canary')
+  await section.getByRole('link', { name: 'About this rule' }).click()
+
+  await page.getByRole('button', { name: 'Change stage' }).click()
+  await expect(dialog.getByRole('radio', { name: /^Enforced/ })).toBeChecked()
+  await expect(dialog).toContainText('Actions come into force as the policy says')
+  await dialog.getByLabel('Why', { exact: true }).fill('looked at')
+  await dialog.getByRole('button', { name: 'Move to: Enforced' }).click()
+  await expect(head).not.toContainText('Canary')
+  await page.goto(`/rules?q=${now}&stage=canary`)
+  await expect(page.getByText('No rule matches these filters')).toBeVisible()
+  await page.getByLabel('Stage', { exact: true }).selectOption('Enforced')
+  await expect(page).toHaveURL(/stage=enforce/)
+  await row.getByRole('link').first().click()
+  await page.getByRole('button', { name: 'Change stage' }).click()
+  await dialog.getByRole('radio', { name: /^Shadow/ }).check()
+  await dialog.getByLabel('Why', { exact: true }).fill('back')
+  await dialog.getByRole('button', { name: 'Move to: Shadow' }).click()
+  await expect(head).toContainText('Shadow')
+
+  // Nothing of it is left for others to count.
+  await page.evaluate(async (rule) => {
+    const me = await (await fetch('/api/v1/me')).json()
+    const headers = { 'content-type': 'application/json', 'plura-csrf': me.csrf }
+    const { items } = await (await fetch('/api/v1/incidents?limit=100')).json()
+    for (const { id, title } of items as { id: string; title: string }[]) {
+      if (title !== rule) continue
+      const body = JSON.stringify({ status: 'closed' })
+      await fetch(`/api/v1/incidents/${id}`, { method: 'PATCH', headers, body })
+    }
+    await fetch(`/api/v1/sigma/rules/${rule}`, { method: 'DELETE', headers })
+  }, new URL(page.url()).pathname.split('/').at(-1))
 })
 
 test('a loud rule is told before it is switched on', async ({ visit }) => {
@@ -316,7 +440,7 @@ for (const { role, writes, excepts } of CASES) {
     await expect(page.getByLabel('Sigma rule (YAML)')).toHaveCount(writes ? 1 : 0)
     await page.goto(`/rules/${LOUD_ID}?view=text`)
     await expect(page.locator('pre.rule-text')).toBeVisible()
-    for (const name of ['Edit', 'Delete', 'Switch on']) {
+    for (const name of ['Edit', 'Delete', 'Switch on', 'Change stage']) {
       await expect(page.getByRole('button', { name, exact: true })).toHaveCount(writes ? 1 : 0)
     }
     await expect(page.getByRole('button', { name: 'Make an exception' })).toHaveCount(
@@ -334,10 +458,11 @@ for (const { role, writes, excepts } of CASES) {
         (await fetch(path, { method, headers, body: JSON.stringify(body) })).status
       return [
         await send('PUT', `/api/v1/sigma/rules/${id}`, { enabled: true, reason: ' ' }),
+        await send('PUT', `/api/v1/sigma/rules/${id}`, { stage: 'canary', reason: ' ' }),
         await send('POST', '/api/v1/sigma/exceptions', { rule: id, reason: ' ' }),
       ]
     }, LOUD_ID)
-    expect(answer).toEqual([writes ? 400 : 403, excepts ? 400 : 403])
+    expect(answer).toEqual([writes ? 400 : 403, writes ? 400 : 403, excepts ? 400 : 403])
   })
 }
 
@@ -370,11 +495,18 @@ for (const language of LANGUAGES) {
       await expect(page.locator('.loading')).toHaveCount(0)
       const seen = await page.locator('body').innerText()
       expect(seen, part).not.toMatch(
-        /\b(rules|rule|except|replay|packs|noise|coverage)\.[a-z]+\.?[a-z]*\b(?<!yml)/,
+        /\b(rules|rule|stage|except|replay|packs|noise|coverage)\.[a-z]+\.?[a-z]*\b(?<!yml)/,
       )
       expect(seen, part).not.toContain('{{')
     }
+    await page.goto('/rules?view=new')
+    const shadow = page.getByRole('radio', { name: words(language, 'stage.shadow.text') })
+    await expect(shadow).toBeChecked()
     await page.goto(`/rules/${LOUD_ID}?view=replay`)
+    await page.getByRole('button', { name: words(language, 'rules.stage.change') }).click()
+    const dialog = page.getByRole('dialog', { name: words(language, 'rules.stage.title') })
+    await expect(dialog.getByText(words(language, 'stage.canary.text'))).toBeVisible()
+    await dialog.getByRole('button', { name: words(language, 'ui.cancel') }).click()
     await page.getByRole('button', { name: words(language, 'replay.go') }).click()
     await expect(page.getByText(words(language, 'replay.result'))).toBeVisible()
     await expect(page.locator('.warn')).toContainText(words(language, 'replay.loud.text'))

@@ -189,6 +189,7 @@ export const trustOver = (tenant: string, session: string) =>
   })
 
 export type Rule = Schema['RuleView']
+export type Stage = Schema['Stage']
 export type Replay = Schema['Replay']
 export type RuleException = Schema['ExceptionView']
 export type Choice = Schema['Choice']

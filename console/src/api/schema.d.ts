@@ -1129,7 +1129,7 @@ export interface paths {
         };
         /** One rule with its text. */
         get: operations["get-api-v1-sigma-rules-id"];
-        /** Change a rule's text, or switch a rule on and off, one of a pack too. */
+        /** Change a rule's text, or switch a rule on and off or move it to another stage, one of a pack too. */
         put: operations["put-api-v1-sigma-rules-id"];
         post?: never;
         /** Remove a rule of the site's own, or what was said of a pack's rule. Its findings stay. */
@@ -1632,6 +1632,8 @@ export interface components {
             matched?: components["schemas"]["MatchedField"][];
             /** @description The pack it came in, or `site`. */
             origin: string;
+            /** @description The rule's stage when it fired; absent is `enforce`. */
+            stage?: components["schemas"]["Stage"];
             status?: string | null;
             tags?: string[];
             title: string;
@@ -2313,6 +2315,7 @@ export interface components {
             /** @description `false` keeps it quiet, to be replayed first. */
             enabled?: boolean | null;
             reason: string;
+            stage?: components["schemas"]["Stage"] | null;
             /** @description YAML: one rule, or correlations with the rules they stand on. */
             text: string;
         };
@@ -2872,6 +2875,7 @@ export interface components {
         RuleUpdate: {
             enabled?: boolean | null;
             reason: string;
+            stage?: components["schemas"]["Stage"] | null;
             /** @description Only of rules of the site's own. */
             text?: string | null;
         };
@@ -2896,6 +2900,8 @@ export interface components {
             reason?: string | null;
             /** @description Whether events of any source this server reads can answer to it. */
             served: boolean;
+            /** @description How far what it finds may go. */
+            stage: components["schemas"]["Stage"];
             status?: string | null;
             /** @description The id it is stored under, where that is another rule's of the same text. */
             stored?: string | null;
@@ -2964,6 +2970,11 @@ export interface components {
             /** @description One `SELECT` over the table `events`. */
             sql: string;
         };
+        /**
+         * @description How far what a written rule finds may go.
+         * @enum {string}
+         */
+        Stage: "shadow" | "canary" | "enforce";
         Status: {
             /** @description `ok`. */
             status: string;
@@ -3981,6 +3992,8 @@ export interface operations {
             query?: {
                 /** @description The rule, by name. */
                 rule?: string;
+                /** @description `shadow`, `canary` or `enforce`. */
+                stage?: string;
                 /** @description `informational`, `low`, `medium`, `high` or `critical`, and above. */
                 severity?: string;
                 /** @description `kind:value`. */
@@ -5321,6 +5334,8 @@ export interface operations {
                 /** @description A tag, as `attack.t1059`. */
                 tag?: string;
                 enabled?: boolean;
+                /** @description `shadow`, `canary` or `enforce`; several with commas. */
+                stage?: string;
                 /** @description Only what cannot run. */
                 broken?: boolean;
                 /** @description `next` of the page before: the last id. */

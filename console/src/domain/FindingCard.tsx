@@ -13,7 +13,7 @@ import { EventTable } from './EventTable'
 import { ExceptDialog } from './ExceptDialog'
 import { useMay, useTenant } from './session'
 import { Tactic } from './Story'
-import { SeverityBadge } from './words'
+import { SeverityBadge, StageBadge } from './words'
 
 const EVENTS_SHOWN = 8
 const ENTITIES_SHOWN = 8
@@ -29,6 +29,7 @@ export function FindingCard(props: { finding: Finding; onEvent: (id: string) => 
     <section className="panel" id={finding.id}>
       <header className="panel-head finding-head">
         <h2>{analytic ? <Raw text={analytic.title} /> : word('rule', finding.rule)}</h2>
+        <StageBadge stage={analytic?.stage} />
         <SeverityBadge severity={finding.severity} />
       </header>
       <div className="finding">

@@ -1,8 +1,8 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import { useState, type ReactNode } from 'react'
+import { useId, useState, type ReactNode } from 'react'
 import { api, take } from '~/api/client'
-import { tenants, type Diagnostic, type Rule } from '~/api/queries'
+import { tenants, type Diagnostic, type Rule, type Stage } from '~/api/queries'
 import { useTranslation } from '~/i18n'
 import { Badge } from '~/ui/Badge'
 import { Button } from '~/ui/Button'
@@ -13,8 +13,8 @@ import { Raw } from '~/ui/Raw'
 import { Failed } from '~/ui/states'
 import { say } from '~/ui/Toasts'
 import { useTenant } from './session'
-import { LEVELS, RULE_STATUSES, SITE, techniquesOf } from './sigma'
-import { SeverityBadge } from './words'
+import { LEVELS, RULE_STATUSES, SITE, STAGES, techniquesOf } from './sigma'
+import { SeverityBadge, StageBadge } from './words'
 
 export function LevelBadge({ level }: { level: string | null | undefined }) {
   const { t } = useTranslation()
@@ -98,13 +98,15 @@ export function ReasonDialog(props: {
   title: string
   go: string
   look?: 'primary' | 'danger'
+  /** Why there is nothing to send. */
+  why?: string | false
   children?: ReactNode
   act: (reason: string) => Promise<unknown>
   done: string
   onDone?: () => void
   onClose: () => void
 }) {
-  const { title, go, look = 'primary', children, act, done, onDone, onClose } = props
+  const { title, go, look = 'primary', why, children, act, done, onDone, onClose } = props
   const { t } = useTranslation()
   const [reason, setReason] = useState('')
   const [isTried, setTried] = useState(false)
@@ -125,7 +127,7 @@ export function ReasonDialog(props: {
         onSubmit={(event) => {
           event.preventDefault()
           setTried(true)
-          if (!isEmpty && !run.isPending) run.mutate()
+          if (!isEmpty && !why && !run.isPending) run.mutate()
         }}
       >
         {children}
@@ -133,7 +135,7 @@ export function ReasonDialog(props: {
         {run.error && <Failed error={run.error} />}
         <footer className="dialog-foot">
           <Button onClick={onClose}>{t('ui.cancel')}</Button>
-          <Button type="submit" look={look} busy={run.isPending}>
+          <Button type="submit" look={look} busy={run.isPending} why={why}>
             {go}
           </Button>
         </footer>
@@ -168,13 +170,82 @@ export function ReasonField(props: {
   )
 }
 
+/** One of the three, each with what it means. */
+export function StageField(props: { value: Stage; onChange: (stage: Stage) => void }) {
+  const { value, onChange } = props
+  const { t } = useTranslation()
+  const name = useId()
+  return (
+    <fieldset className="choices">
+      <legend>{t('rules.stage')}</legend>
+      {STAGES.map((one) => (
+        <label key={one}>
+          <input type="radio" name={name} checked={value === one} onChange={() => onChange(one)} />
+          <span>
+            <strong>{t(`stage.${one}`)}</strong>{' '}
+            <span className="quiet">{t(`stage.${one}.text`)}</span>
+          </span>
+        </label>
+      ))}
+    </fieldset>
+  )
+}
+
+/** What follows from findings, where the rule's stage leaves it to the tenant's mode. */
+function ModeNote() {
+  const { t } = useTranslation()
+  const tenant = useTenant()
+  const mode = useQuery(tenants(tenant)).data?.find((one) => one.id === tenant)?.mode
+  return (
+    mode && (
+      <p className="quiet">
+        {t('rules.switch.mode')} {t(`mode.${mode as 'observe'}.text`)}
+      </p>
+    )
+  )
+}
+
+/** Moves a rule on to the next stage, or to any other; one of a pack too. */
+export function StageDialog({ rule, onClose }: { rule: Rule; onClose: () => void }) {
+  const { t } = useTranslation()
+  const now = STAGES.indexOf(rule.stage)
+  const [stage, setStage] = useState(STAGES[now + 1] ?? rule.stage)
+  const step = STAGES.indexOf(stage) - now
+  return (
+    <ReasonDialog
+      title={t('rules.stage.title')}
+      go={t('rules.stage.go', { stage: t(`stage.${stage}`) })}
+      why={step === 0 && t('rules.stage.same')}
+      done={t('rules.stage.done', { stage: t(`stage.${stage}`) })}
+      act={(reason) =>
+        take(
+          api.PUT('/api/v1/sigma/rules/{id}', {
+            params: { path: { id: rule.id } },
+            body: { stage, reason },
+          }),
+        )
+      }
+      onClose={onClose}
+    >
+      <p>
+        <strong>
+          <Raw text={rule.title || rule.id} />
+        </strong>{' '}
+        <StageBadge stage={rule.stage} />
+      </p>
+      <StageField value={stage} onChange={setStage} />
+      <p>{t('rules.stage.text')}</p>
+      {step > 1 && <p className="warn">{t('rules.stage.leap')}</p>}
+      {stage === 'enforce' && <ModeNote />}
+    </ReasonDialog>
+  )
+}
+
 /** Switches a rule, one of a pack too. */
 export function SwitchDialog(props: { rule: Rule; warning?: ReactNode; onClose: () => void }) {
   const { rule, warning, onClose } = props
   const { t } = useTranslation()
   const what = rule.enabled ? 'off' : 'on'
-  const tenant = useTenant()
-  const mode = useQuery(tenants(tenant)).data?.find((one) => one.id === tenant)?.mode
   return (
     <ReasonDialog
       title={t(`rules.switch.${what}.title`)}
@@ -197,11 +268,14 @@ export function SwitchDialog(props: { rule: Rule; warning?: ReactNode; onClose: 
         </strong>
       </p>
       <p>{t(`rules.switch.${what}.text`)}</p>
-      {what === 'on' && mode && (
-        <p className="quiet">
-          {t('rules.switch.mode')} {t(`mode.${mode as 'observe'}.text`)}
-        </p>
-      )}
+      {what === 'on' &&
+        (rule.stage === 'enforce' ? (
+          <ModeNote />
+        ) : (
+          <p className="quiet">
+            <StageBadge stage={rule.stage} /> {t(`stage.${rule.stage}.text`)}
+          </p>
+        ))}
       {warning}
     </ReasonDialog>
   )

@@ -1,4 +1,4 @@
-import type { Choice, Loud, Rule } from '~/api/queries'
+import type { Choice, Loud, Rule, Stage } from '~/api/queries'
 import type { Schema } from '~/api/client'
 
 export const LEVELS = ['critical', 'high', 'medium', 'low', 'informational'] as const
@@ -9,6 +9,8 @@ export const RULE_STATUSES = [
   'deprecated',
   'unsupported',
 ] as const
+/** How far what a rule finds may go, from nowhere on. */
+export const STAGES: Stage[] = ['shadow', 'canary', 'enforce']
 export type Level = (typeof LEVELS)[number]
 
 /** The origin of rules that were written here. */

@@ -1,4 +1,4 @@
-import type { ActionState, Rung, Severity, Status } from '~/api/queries'
+import type { ActionState, Rung, Severity, Stage, Status } from '~/api/queries'
 import { useTranslation } from '~/i18n'
 import { Badge, type Tone } from '~/ui/Badge'
 
@@ -28,6 +28,13 @@ export function StatusBadge({ status }: { status: Status }) {
   const { t } = useTranslation()
   const tone = status === 'new' ? 'info' : status === 'in-progress' ? 'medium' : 'none'
   return <Badge tone={tone}>{t(`status.${status}`)}</Badge>
+}
+
+/** Of a rule or of what it found; nothing where nothing is held back. */
+export function StageBadge({ stage = 'enforce' }: { stage?: Stage | undefined }) {
+  const { t } = useTranslation()
+  if (stage === 'enforce') return null
+  return <Badge tone={stage === 'canary' ? 'info' : 'none'}>{t(`stage.${stage}`)}</Badge>
 }
 
 export function RungBadge({ rung }: { rung: Rung }) {

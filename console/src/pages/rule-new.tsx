@@ -2,7 +2,8 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { api, take } from '~/api/client'
-import { ReasonField } from '~/domain/rules'
+import type { Stage } from '~/api/queries'
+import { ReasonField, StageField } from '~/domain/rules'
 import { RuleEditor, useCheck } from '~/domain/RuleEditor'
 import { useMay } from '~/domain/session'
 import { useTranslation } from '~/i18n'
@@ -37,12 +38,14 @@ export function NewRule() {
   const navigate = useNavigate()
   const queries = useQueryClient()
   const [text, setText] = useState('')
+  // A new rule is best seen to be right before anything follows from it.
+  const [stage, setStage] = useState<Stage>('shadow')
   const [reason, setReason] = useState('')
   const [isTried, setTried] = useState(false)
   const checked = useCheck(text)
   const save = useMutation({
     mutationFn: (enabled: boolean) =>
-      take(api.POST('/api/v1/sigma/rules', { body: { text, reason, enabled } })),
+      take(api.POST('/api/v1/sigma/rules', { body: { text, reason, enabled, stage } })),
     onSuccess: (made) => {
       say(t(made.enabled ? 'rule.new.done.on' : 'rule.new.done.off'))
       const view = made.enabled ? undefined : ('replay' as const)
@@ -85,6 +88,8 @@ export function NewRule() {
             )}
           </p>
           <RuleEditor text={text} onChange={setText} checked={checked} />
+          <StageField value={stage} onChange={setStage} />
+          <p className="quiet">{t('rule.new.stage')}</p>
           <ReasonField value={reason} onChange={setReason} isMissing={isTried && isEmpty} />
           {save.error && <Failed error={save.error} />}
           <footer className="dialog-foot">

@@ -7,6 +7,7 @@ import { EntityLink } from '~/domain/EntityLink'
 import { EventPanel } from '~/domain/EventPanel'
 import { ExceptDialog, ofRule } from '~/domain/ExceptDialog'
 import { Exceptions } from '~/domain/Exceptions'
+import { FindingCard } from '~/domain/FindingCard'
 import { FindingLine } from '~/domain/FindingLine'
 import { useActor } from '~/domain/people'
 import { RuleReplay } from '~/domain/Replay'
@@ -18,10 +19,12 @@ import {
   Origin,
   ReasonField,
   RipenessBadge,
+  StageDialog,
   SwitchDialog,
 } from '~/domain/rules'
 import { useMay, useTenant } from '~/domain/session'
 import { SITE, byDay, hitsOf, tactic, technique, told } from '~/domain/sigma'
+import { StageBadge } from '~/domain/words'
 import { useTranslation, useWord } from '~/i18n'
 import { Badge } from '~/ui/Badge'
 import { Bars } from '~/ui/Bars'
@@ -59,7 +62,7 @@ function Whole({ rule }: { rule: Detail }) {
   const { view, event } = route.useSearch()
   const navigate = route.useNavigate()
   const may = useMay()
-  const [open, setOpen] = useState<'switch' | 'except' | 'remove'>()
+  const [open, setOpen] = useState<'switch' | 'stage' | 'except' | 'remove'>()
   const close = () => setOpen(undefined)
   const kept = useQuery(exceptions(useTenant(), false)).data?.items
   const own = kept?.filter((one) => one.rule === rule.id)
@@ -81,6 +84,7 @@ function Whole({ rule }: { rule: Detail }) {
           <p className="incident-line-2">
             <LevelBadge level={rule.level} />
             <OnBadge rule={rule} />
+            <StageBadge stage={rule.stage} />
             <RipenessBadge status={rule.status} />
             {rule.kind === 'correlation' && <Badge>{t('rule.correlation')}</Badge>}
             <span className="quiet">
@@ -96,6 +100,9 @@ function Whole({ rule }: { rule: Detail }) {
           )}
           {isWriter && rule.origin === SITE && rule.stored == null && (
             <Button onClick={() => setOpen('remove')}>{t('rule.remove')}</Button>
+          )}
+          {isWriter && rule.problems.length === 0 && rule.stored == null && (
+            <Button onClick={() => setOpen('stage')}>{t('rules.stage.change')}</Button>
           )}
           {isWriter && rule.problems.length === 0 && rule.stored == null && (
             <Button
@@ -133,7 +140,7 @@ function Whole({ rule }: { rule: Detail }) {
               </Link>
             ))}
           </Tabs>
-          {view === undefined && <About rule={rule} />}
+          {view === undefined && <About rule={rule} onEvent={openEvent} />}
           {view === 'replay' && <RuleReplay rule={rule} onEvent={openEvent} />}
           {view === 'exceptions' && <Kept rule={rule.id} />}
           {view === 'text' && <Text key={rule.version} rule={rule} />}
@@ -143,6 +150,7 @@ function Whole({ rule }: { rule: Detail }) {
         </aside>
       </div>
       {event && <EventPanel key={event} id={event} onClose={() => openEvent(undefined)} />}
+      {open === 'stage' && <StageDialog rule={rule} onClose={close} />}
       {open === 'switch' && <SwitchDialog rule={rule} onClose={close} />}
       {open === 'except' && <ExceptDialog of={ofRule(rule)} onClose={close} />}
       {open === 'remove' && <RemoveDialog rule={rule} onClose={close} />}
@@ -212,6 +220,11 @@ function Facts({ rule }: { rule: Detail }) {
             </dd>
           </>
         )}
+        <dt>{t('rules.stage')}</dt>
+        <dd>
+          {t(`stage.${rule.stage}`)}
+          <p className="quiet">{t(`stage.${rule.stage}.text`)}</p>
+        </dd>
         {rule.changed != null && (
           <>
             <dt>{t('rule.changed')}</dt>
@@ -236,7 +249,7 @@ function Facts({ rule }: { rule: Detail }) {
   )
 }
 
-function About({ rule }: { rule: Detail }) {
+function About({ rule, onEvent }: { rule: Detail; onEvent: (id: string) => void }) {
   const { t } = useTranslation()
   const said = told(rule.text ?? '', rule)
   const isSilent =
@@ -281,7 +294,7 @@ function About({ rule }: { rule: Detail }) {
         )}
       </Panel>
       <HitsPanel rule={rule} />
-      <Found rule={rule} />
+      <Found rule={rule} onEvent={onEvent} />
     </div>
   )
 }
@@ -343,8 +356,9 @@ function HitsPanel({ rule }: { rule: Detail }) {
   )
 }
 
-/** What it found, the way to each incident, and whom it names most. */
-function Found({ rule }: { rule: Detail }) {
+/** What it found, the way to each incident (in shadow there is none: it opens here), and whom it names most. */
+function Found({ rule, onEvent }: { rule: Detail; onEvent: (id: string) => void }) {
+  const [open, setOpen] = useState<string>()
   const { t } = useTranslation()
   const format = useFormat()
   const tenant = useTenant()
@@ -371,7 +385,17 @@ function Found({ rule }: { rule: Detail }) {
               <ul className="lines">
                 {items.map((finding) => (
                   <li key={finding.id}>
-                    <FindingLine finding={finding} incidents={cases} />
+                    <FindingLine
+                      finding={finding}
+                      incidents={cases}
+                      isOpen={open === finding.id}
+                      onOpen={() => setOpen((now) => (now === finding.id ? undefined : finding.id))}
+                    />
+                    {open === finding.id && (
+                      <div className="finding-here">
+                        <FindingCard finding={finding} onEvent={onEvent} />
+                      </div>
+                    )}
                   </li>
                 ))}
               </ul>

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, getRouteApi } from '@tanstack/react-router'
 import { Suspense, lazy, useEffect, useId, useMemo, useRef, useState } from 'react'
-import { HITS_DAYS, noise, rules, type Loud, type Rule } from '~/api/queries'
+import { HITS_DAYS, noise, rules, type Loud, type Rule, type Stage } from '~/api/queries'
 import {
   Day,
   LevelBadge,
@@ -17,11 +17,13 @@ import {
   LOUD_HITS,
   RULE_STATUSES,
   SITE,
+  STAGES,
   hasTag,
   hitsOf,
   weight,
   type Hits,
 } from '~/domain/sigma'
+import { StageBadge } from '~/domain/words'
 import { useTranslation } from '~/i18n'
 import { RULE_SORTS } from '~/router'
 import { Button } from '~/ui/Button'
@@ -111,14 +113,14 @@ function List() {
       known(rows.flatMap(({ rule }) => rule.tags)).map((one) => <option key={one} value={one} />),
     [rows],
   )
-  const { q, level, status, origin, tag, state, sort } = search
+  const { q, level, status, origin, tag, state, stage, sort } = search
   const shown = useMemo(
-    () => arrange(rows, { q, level, status, origin, tag, state, sort }),
-    [rows, q, level, status, origin, tag, state, sort],
+    () => arrange(rows, { q, level, status, origin, tag, state, stage, sort }),
+    [rows, q, level, status, origin, tag, state, stage, sort],
   )
   const change = (next: Partial<typeof search>) =>
     void navigate({ search: (now) => ({ ...now, ...next }), replace: true })
-  const isFiltered = Boolean(q ?? level ?? status ?? origin ?? tag ?? state)
+  const isFiltered = Boolean(q ?? level ?? status ?? origin ?? tag ?? state ?? stage)
   const clear = () =>
     change({
       q: undefined,
@@ -127,11 +129,12 @@ function List() {
       origin: undefined,
       tag: undefined,
       state: undefined,
+      stage: undefined,
     })
   useKeys({ '/': () => text.current?.focus() })
   return (
     <>
-      <div className="filters" role="search">
+      <div className="filters rules-filters" role="search">
         <input
           ref={text}
           type="search"
@@ -152,6 +155,15 @@ function List() {
               value: one,
               label: t(`rules.state.${one}`, { n: one === 'never' ? HITS_DAYS : LOUD_HITS }),
             })),
+          ]}
+        />
+        <Select
+          label={t('rules.stage')}
+          value={stage ?? ''}
+          onChange={(next) => change({ stage: STAGES.find((one) => one === next) })}
+          choices={[
+            { value: '', label: t('rules.stage.any') },
+            ...STAGES.map((one) => ({ value: one, label: t(`stage.${one}`) })),
           ]}
         />
         <Select
@@ -221,7 +233,7 @@ function List() {
             ) : (
               <>
                 <Table
-                  key={[q, level, status, origin, tag, state, sort].join(' ')}
+                  key={[q, level, status, origin, tag, state, stage, sort].join(' ')}
                   rows={shown}
                   isCounted={loud.data !== undefined}
                 />
@@ -266,17 +278,19 @@ type Wanted = {
   origin?: string
   tag?: string
   state?: (typeof STATES)[number]
+  stage?: Stage
   sort?: (typeof RULE_SORTS)[number]
 }
 
 function arrange(rows: Row[], wanted: Wanted): Row[] {
-  const { q, level, status, origin, tag, state, sort = 'hits' } = wanted
+  const { q, level, status, origin, tag, state, stage, sort = 'hits' } = wanted
   const words = (q ?? '').toLowerCase().split(/\s+/).filter(Boolean)
   const found = rows.filter(({ rule, hits, isNever, words: text }) => {
     if (level && rule.level !== level) return false
     if (status && rule.status !== status) return false
     if (origin && rule.origin !== origin) return false
     if (tag && !hasTag(rule, tag)) return false
+    if (stage && rule.stage !== stage) return false
     if (state === 'on' && !rule.enabled) return false
     if (state === 'off' && (rule.enabled || rule.problems.length > 0)) return false
     if (state === 'broken' && rule.problems.length === 0) return false
@@ -381,7 +395,8 @@ function Table({ rows, isCounted }: { rows: Row[]; isCounted: boolean }) {
                     </button>
                   ) : (
                     <OnBadge rule={rule} />
-                  )}
+                  )}{' '}
+                  <StageBadge stage={rule.stage} />
                 </td>
               </tr>
             ))}

@@ -126,7 +126,12 @@ impl Grouper {
     }
 
     /// Adds a finding (or its newer form); gives the incident as it now stands, or `None` while it is ordinary noise.
+    ///
+    /// A finding in shadow is no part of any story, and links none.
     pub fn fold(&mut self, finding: &Finding) -> Option<Incident> {
+        if finding.is_shadow() {
+            return None;
+        }
         if let Some(id) = self.of_finding.get(&finding.id).copied() {
             self.companions(finding);
             return self.join(id, finding);

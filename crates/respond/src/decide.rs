@@ -1,7 +1,7 @@
 use crate::policy::{ApprovalRule, BlastLimits, PolicySet, Step};
 use crate::{Hold, Mode, Proposal, ProposalKind};
 use schema::{
-    Action, ActionChange, ActionState, Approval, BlastRadius, OutcomeResult, Rung, Timestamp,
+    Action, ActionChange, ActionState, Approval, BlastRadius, OutcomeResult, Rung, Stage, Timestamp,
 };
 
 /// Finding ids an action carries; the incident has them all.
@@ -52,7 +52,7 @@ fn gate(
         if proposal.outcome == OutcomeResult::Unknown {
             return Some(Hold::OutcomeUnknown);
         }
-        if proposal.mode == Mode::Canary {
+        if proposal.mode == Mode::Canary || proposal.stage < Stage::Enforce {
             return Some(Hold::CanaryMode);
         }
     }

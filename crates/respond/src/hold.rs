@@ -23,7 +23,7 @@ pub enum Hold {
     PolicyRequires,
     /// Above `limit`, and whether the attack succeeded is not known.
     OutcomeUnknown,
-    /// Above `limit`, and the tenant is in canary mode.
+    /// Above `limit`, and the tenant, or the rule that fired, is in canary.
     CanaryMode,
     /// It would have hit more than the policy allows.
     BlastRadius,

@@ -1,8 +1,8 @@
 use crate::policy::{ApprovalRule, Policy, PolicySet, Scope, Step, TARGETS_MAX, Which};
 use crate::{Hold, Protected, hold};
 use schema::{
-    Action, ActionState, Entity, EntityKind, Finding, Incident, OutcomeResult, Rung, Timestamp,
-    id_from_seed,
+    Action, ActionState, Entity, EntityKind, Finding, Incident, OutcomeResult, Rung, Stage,
+    Timestamp, id_from_seed,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -54,6 +54,8 @@ pub struct Proposal {
     pub rule: String,
     pub outcome: OutcomeResult,
     pub mode: Mode,
+    /// Of that finding: in canary it is held as in a tenant that is.
+    pub stage: Stage,
     /// Why a human has to decide, whatever the blast radius.
     pub hold: Option<Hold>,
 }
@@ -86,10 +88,10 @@ impl Proposal {
 
 /// What the policies want done about one finding of an incident, given the actions there are.
 ///
-/// Same inputs, same proposals with the same ids. A finding already answered proposes nothing; a
-/// restriction in force is extended, never doubled; no lower rung is added while a higher one holds
-/// the target. `existing` are the tenant's actions on the finding's entities, those that ended within
-/// the cool-down included.
+/// Same inputs, same proposals with the same ids. A finding already answered proposes nothing, nor does
+/// one in shadow; a restriction in force is extended, never doubled; no lower rung is added while a higher
+/// one holds the target. `existing` are the tenant's actions on the finding's entities, those that ended
+/// within the cool-down included.
 pub fn propose(
     policies: &PolicySet,
     context: &Context,
@@ -99,6 +101,9 @@ pub fn propose(
     now: Timestamp,
 ) -> Vec<Proposal> {
     let mut proposals: Vec<Proposal> = Vec::new();
+    if finding.is_shadow() {
+        return proposals;
+    }
     for policy in policies.policies.iter().filter(|policy| policy.when.accepts(finding)) {
         for (index, step) in policy.then.iter().enumerate() {
             let targets = targets(step, finding);
@@ -198,6 +203,7 @@ impl Wanted<'_> {
             rule: finding.rule.clone(),
             outcome: finding.outcome,
             mode,
+            stage: finding.stage(),
             hold,
         };
 

@@ -3,13 +3,13 @@
 
 mod common;
 
-use common::{DAY, MINUTE, START, finding, incident, keep, policies};
+use common::{DAY, MINUTE, START, finding, incident, keep, policies, staged};
 use proptest::prelude::*;
 use respond::{
     Context, Mode, PolicySet, Protected, approve, confirm, decide, expire_due, extend, fail,
     propose, reject, restrictions, undo,
 };
-use schema::{Action, ActionState, BlastRadius, Finding, OutcomeResult, Rung, Timestamp};
+use schema::{Action, ActionState, BlastRadius, Finding, OutcomeResult, Rung, Stage, Timestamp};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -40,7 +40,14 @@ const USERS: [&str; 3] = ["user:ann", "user:bob", "policy:stop@3"];
 #[derive(Debug, Clone)]
 enum Op {
     Wait(i64),
-    Find { theft: bool, outcome: OutcomeResult, credential: usize, site: bool, blast: Option<u64> },
+    Find {
+        theft: bool,
+        outcome: OutcomeResult,
+        credential: usize,
+        site: bool,
+        blast: Option<u64>,
+        stage: Stage,
+    },
     Retell,
     Approve(prop::sample::Index, usize),
     Reject(prop::sample::Index, usize),
@@ -57,10 +64,12 @@ fn op() -> impl Strategy<Value = Op> {
         Just(OutcomeResult::Failure),
         Just(OutcomeResult::Unknown)
     ];
+    let stage =
+        prop_oneof![1 => Just(Stage::Shadow), 2 => Just(Stage::Canary), 4 => Just(Stage::Enforce)];
     prop_oneof![
         2 => prop_oneof![0..20 * MINUTE, 0..3 * DAY].prop_map(Op::Wait),
-        4 => (any::<bool>(), outcome, 0..2usize, any::<bool>(), prop::option::of(0..6u64)).prop_map(
-            |(theft, outcome, credential, site, blast)| Op::Find { theft, outcome, credential, site, blast }
+        4 => (any::<bool>(), outcome, 0..2usize, any::<bool>(), prop::option::of(0..6u64), stage).prop_map(
+            |(theft, outcome, credential, site, blast, stage)| Op::Find { theft, outcome, credential, site, blast, stage }
         ),
         1 => Just(Op::Retell),
         3 => (at(), 0..3usize).prop_map(|(i, u)| Op::Approve(i, u)),
@@ -79,8 +88,9 @@ struct World {
     actions: Vec<Action>,
     findings: Vec<Finding>,
     blast: Option<BlastRadius>,
-    /// Findings told with a known outcome.
+    /// Findings told with a known outcome, of rules that are enforced.
     known: BTreeSet<Uuid>,
+    shadows: BTreeSet<Uuid>,
 }
 
 impl World {
@@ -97,6 +107,7 @@ impl World {
             findings: Vec::new(),
             blast: None,
             known: BTreeSet::new(),
+            shadows: BTreeSet::new(),
         }
     }
 
@@ -125,18 +136,23 @@ impl World {
                 self.now += ms;
                 expire_due(&mut self.actions, self.now);
             }
-            Op::Find { theft, outcome, credential, site, blast } => {
+            Op::Find { theft, outcome, credential, site, blast, stage } => {
                 let rule = if *theft { "theft" } else { "noise" };
                 let entities = [CREDENTIALS[*credential], "account:kim", "address:198.51.100.7"];
                 let number = 1000 + self.findings.len() as u128;
-                let mut found = finding(number, rule, *outcome, &entities, now);
+                let found = finding(number, rule, *outcome, &entities, now);
+                let mut found = staged(found, *stage);
                 if !site {
                     found.site = None;
                 }
                 self.blast =
                     blast.map(|accounts| BlastRadius { accounts, ..BlastRadius::default() });
-                if *outcome != OutcomeResult::Unknown {
-                    self.known.insert(found.id);
+                match stage {
+                    Stage::Shadow => _ = self.shadows.insert(found.id),
+                    Stage::Enforce if *outcome != OutcomeResult::Unknown => {
+                        self.known.insert(found.id);
+                    }
+                    Stage::Enforce | Stage::Canary => {}
                 }
                 self.findings.push(found.clone());
                 self.tell(&found);
@@ -217,6 +233,10 @@ impl World {
                     .is_some_and(|p| p.version == action.policy_version)
             );
             assert!(action.expires > action.created, "it has a time limit");
+            assert!(
+                !action.findings.iter().any(|id| self.shadows.contains(id)),
+                "a finding in shadow moves nothing"
+            );
             let last = action.history.last().unwrap();
             assert_eq!(last.state, action.state, "history tells the state");
             assert!(action.history.windows(2).all(|two| two[0].time <= two[1].time));
@@ -237,7 +257,7 @@ impl World {
             if action.rung > Rung::Limit && !approved {
                 assert!(
                     action.findings.iter().any(|id| self.known.contains(id)),
-                    "outcome known, or a human"
+                    "outcome known and the rule enforced, or a human"
                 );
                 assert_eq!(
                     self.context.mode,
@@ -340,6 +360,7 @@ fn the_world_reaches_what_it_checks() {
         credential: 0,
         site: true,
         blast,
+        stage: Stage::Enforce,
     });
     let revoke = world.actions.iter().position(|a| a.rung == Rung::Revoke).unwrap();
     let others = world.actions.clone();

@@ -3,14 +3,14 @@
 
 mod common;
 
-use common::{DAY, HOUR, MINUTE, START, context, finding, incident, keep, policies};
+use common::{DAY, HOUR, MINUTE, START, context, finding, incident, keep, policies, staged};
 use respond::{
     Context, Mode, PolicySet, approve, blast_radius, compare, confirm, decide, expire, extend,
     fail, propose, reapply, reject, restored_by_undo, restrictions, simulate, undo,
 };
 use schema::{
     Action, ActionState, BlastRadius, Classification, Entity, EntityKind, Event, Finding,
-    OutcomeResult, Rung, Timestamp,
+    OutcomeResult, Rung, Stage, Timestamp,
 };
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -116,6 +116,56 @@ fn an_outcome_that_becomes_known_settles_what_waited_for_it() {
     assert_eq!(actions.len(), 1);
     assert_eq!(actions[0].state, ActionState::Pending);
     assert_eq!(actions[0].expires, START + MINUTE + 4 * HOUR);
+}
+
+#[test]
+fn a_rule_in_canary_is_held_as_in_a_tenant_that_is_and_one_in_shadow_proposes_nothing() {
+    let set = policies(
+        "policies:\n  - policy: p\n    version: 1\n    title: { ko: 가, en: a, ja: あ }\n    when: { rules: [r] }\n    then:\n      - { rung: limit, target: credential, ttl: 1h, rate_per_minute: 5 }\n      - { rung: block, target: credential, ttl: 4h }\n",
+    );
+    let told = |mode: Mode, stage: Stage| {
+        let found = staged(seen(1, START), stage);
+        let all = answer(&set, &context(mode), &found, &mut Vec::new(), START);
+        all.into_iter()
+            .map(|a| (a.rung, a.state, a.approval.map(|a| a.code).unwrap_or_default()))
+            .collect::<Vec<_>>()
+    };
+    let (pending, waits) = (ActionState::Pending, ActionState::AwaitingApproval);
+    let limit = (Rung::Limit, pending, String::new());
+    let held = (Rung::Block, waits, "canary-mode".to_owned());
+    assert_eq!(told(Mode::Enforce, Stage::Canary), [limit.clone(), held]);
+    assert_eq!(told(Mode::Canary, Stage::Canary), told(Mode::Canary, Stage::Enforce));
+    assert_eq!(told(Mode::Enforce, Stage::Canary), told(Mode::Canary, Stage::Enforce));
+    let free = (Rung::Block, pending, String::new());
+    assert_eq!(told(Mode::Enforce, Stage::Enforce), [limit, free]);
+    for mode in [Mode::Observe, Mode::Canary, Mode::Enforce] {
+        assert_eq!(told(mode, Stage::Shadow), []);
+    }
+    // A tenant that observes does nothing of either, and says what would have waited.
+    let dry = told(Mode::Observe, Stage::Canary);
+    assert!(dry.iter().all(|(_, state, _)| *state == ActionState::Simulated));
+    assert_eq!(dry[1].2, "canary-mode");
+}
+
+#[test]
+fn a_rule_in_canary_neither_lengthens_nor_settles_what_only_an_enforced_one_may_set() {
+    let (set, enforce) = (block(), context(Mode::Enforce));
+    let mut actions = Vec::new();
+    let canary = |number, time| staged(seen(number, time), Stage::Canary);
+    answer(&set, &enforce, &seen(1, START), &mut actions, START);
+    assert_eq!(actions[0].state, ActionState::Pending);
+    answer(&set, &enforce, &canary(2, START + HOUR), &mut actions, START + HOUR);
+    assert_eq!(actions[0].expires, START + 4 * HOUR, "not by a rule in canary");
+    answer(&set, &enforce, &seen(3, START + HOUR), &mut actions, START + HOUR);
+    assert_eq!(actions[0].expires, START + 5 * HOUR);
+
+    let mut waiting = Vec::new();
+    answer(&set, &enforce, &canary(4, START), &mut waiting, START);
+    answer(&set, &enforce, &canary(5, START + MINUTE), &mut waiting, START + MINUTE);
+    assert_eq!(waiting[0].state, ActionState::AwaitingApproval);
+    answer(&set, &enforce, &seen(6, START + 2 * MINUTE), &mut waiting, START + 2 * MINUTE);
+    assert_eq!((waiting.len(), waiting[0].state), (1, ActionState::Pending));
+    assert_eq!(waiting[0].history.last().unwrap().reason, "settled: canary-mode, by r");
 }
 
 #[test]

@@ -76,6 +76,36 @@ impl AttackRef {
     }
 }
 
+/// How far what a written rule finds may go.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Kept and counted; nothing follows from it.
+    Shadow,
+    /// It makes incidents; nothing above `limit` without a human.
+    Canary,
+    /// As the tenant's mode and policies say.
+    #[default]
+    Enforce,
+}
+
+impl Stage {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Shadow => "shadow",
+            Stage::Canary => "canary",
+            Stage::Enforce => "enforce",
+        }
+    }
+
+    pub fn is_enforce(&self) -> bool {
+        *self == Stage::Enforce
+    }
+}
+
 /// What the author of a rule says of it, and what made it fire: findings of written rules carry it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -88,6 +118,9 @@ pub struct Analytic {
     pub license: Option<String>,
     /// The pack it came in, or `site`.
     pub origin: String,
+    /// The rule's stage when it fired; absent is `enforce`.
+    #[serde(default, skip_serializing_if = "Stage::is_enforce")]
+    pub stage: Stage,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,6 +188,16 @@ impl Finding {
     /// The id for `rule` speaking of `entity` in the window that began at `window_start`.
     pub fn id_for(rule: &str, entity: &Entity, window_start: Timestamp) -> Uuid {
         id_from_seed(window_start, format!("finding\0{rule}\0{entity}\0{window_start}").as_bytes())
+    }
+
+    /// How far it may go: findings that no written rule made go all the way.
+    pub fn stage(&self) -> Stage {
+        self.analytic.as_ref().map_or(Stage::Enforce, |analytic| analytic.stage)
+    }
+
+    /// Kept to be looked at only: no incident, action or score comes of it.
+    pub fn is_shadow(&self) -> bool {
+        self.stage() == Stage::Shadow
     }
 
     pub fn primary(&self) -> Option<&Entity> {

@@ -30,7 +30,7 @@ pub use event::{
     COLUMNS, Cell, Column, ColumnKind, Event, OCSF_VERSION, OwnedCell, activity, class,
 };
 pub use finding::{
-    Analytic, AttackRef, Confidence, Finding, MatchedField, OutcomeResult, Severity,
+    Analytic, AttackRef, Confidence, Finding, MatchedField, OutcomeResult, Severity, Stage,
 };
 pub use incident::{
     Classification, Comment, Incident, IncidentStatus, Notification, NotificationAnswer, StepKind,

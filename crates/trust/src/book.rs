@@ -218,6 +218,9 @@ impl Book {
 
     /// A finding speaks against its entities for 24 hours, or until it is closed.
     pub fn finding(&mut self, finding: &Finding) -> Vec<Entity> {
+        if finding.is_shadow() {
+            return Vec::new();
+        }
         self.findings.open(finding)
     }
 

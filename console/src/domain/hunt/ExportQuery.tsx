@@ -45,7 +45,7 @@ export function ExportQuery(props: {
           if (!make.isPending) make.mutate()
         }}
       >
-        <fieldset className="hunt-choices">
+        <fieldset className="choices">
           <legend>{t('hunt.export.form')}</legend>
           {(Object.keys(FORMS) as Form[]).map((one) => (
             <label key={one}>
@@ -63,7 +63,7 @@ export function ExportQuery(props: {
           ))}
         </fieldset>
         {whole && (
-          <fieldset className="hunt-choices">
+          <fieldset className="choices">
             <legend>{t('hunt.columns')}</legend>
             <label>
               <input

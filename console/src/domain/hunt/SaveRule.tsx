@@ -1,12 +1,14 @@
 import { useMutation } from '@tanstack/react-query'
 import { useMemo, useState } from 'react'
 import { api, take, type Schema } from '~/api/client'
+import type { Stage } from '~/api/queries'
 import { useTranslation } from '~/i18n'
 import { Button } from '~/ui/Button'
 import { Dialog } from '~/ui/Dialog'
 import { Field, Select } from '~/ui/Field'
 import { Raw } from '~/ui/Raw'
 import { Failed } from '~/ui/states'
+import { StageField } from '../rules'
 import { FaultLine } from './FaultLine'
 import { Fault, type Node } from './language'
 import { LEVELS, toSigma, type Level } from './sigma'
@@ -18,6 +20,7 @@ export function SaveRule(props: { q: string; node: Node; onClose: () => void }) 
   const [id] = useState(() => crypto.randomUUID())
   const [title, setTitle] = useState('')
   const [level, setLevel] = useState<Level>('medium')
+  const [stage, setStage] = useState<Stage>('shadow')
   const [reason, setReason] = useState('')
   /** Written over by hand: title and level then stand in the text. */
   const [own, setOwn] = useState<string>()
@@ -38,7 +41,7 @@ export function SaveRule(props: { q: string; node: Node; onClose: () => void }) 
     mutationFn: () => take(api.POST('/api/v1/sigma/rules/check', { body: { text } })),
   })
   const save = useMutation({
-    mutationFn: () => take(api.POST('/api/v1/sigma/rules', { body: { text, reason } })),
+    mutationFn: () => take(api.POST('/api/v1/sigma/rules', { body: { text, reason, stage } })),
   })
   if ('fault' in made) {
     return (
@@ -97,6 +100,7 @@ export function SaveRule(props: { q: string; node: Node; onClose: () => void }) 
             choices={LEVELS.map((one) => ({ value: one, label: t(`severity.${one}`) }))}
           />
         </p>
+        <StageField value={stage} onChange={setStage} />
         <Field label={t('hunt.rule.text')} hint={t('hunt.rule.text.hint')}>
           {(ids) => (
             <textarea

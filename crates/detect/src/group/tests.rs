@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::SiteConfig;
-use schema::AttackRef;
+use schema::{Analytic, AttackRef, Stage};
 
 const START: Timestamp = 1_793_577_600_000;
 const MINUTE: i64 = 60_000;
@@ -52,6 +52,24 @@ fn noise_waits_until_it_has_company() {
         "it begins with the noise"
     );
     assert_eq!(incident.story[0].subject, first.id);
+}
+
+#[test]
+fn what_is_in_shadow_is_no_part_of_a_story_and_links_none() {
+    let staged = |minute, stage| {
+        let found = finding("r", minute, Severity::High, &["account:a", "address:192.0.2.9"]);
+        let analytic = Some(Box::new(Analytic { stage, ..Analytic::default() }));
+        Finding { analytic, ..found }
+    };
+    let mut grouper = Grouper::new(GroupConfig::default());
+    assert_eq!(grouper.fold(&staged(0, Stage::Shadow)), None);
+    let one = grouper.fold(&finding("x", 1, Severity::High, &["account:a"])).unwrap();
+    let two = grouper.fold(&finding("y", 2, Severity::High, &["address:192.0.2.9"])).unwrap();
+    assert_ne!(one.id, two.id, "only the one in shadow names both");
+    assert_eq!(grouper.fold(&staged(3, Stage::Shadow)), None);
+    assert_eq!(grouper.take_merges(), []);
+    let joined = grouper.fold(&staged(4, Stage::Canary)).unwrap();
+    assert_eq!((joined.findings.len(), grouper.take_merges().len()), (3, 1));
 }
 
 #[test]

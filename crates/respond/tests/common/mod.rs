@@ -4,7 +4,8 @@
 
 use respond::{Context, Mode, PolicySet, Protected};
 use schema::{
-    Action, Entity, Finding, Incident, IncidentStatus, OutcomeResult, Severity, Timestamp,
+    Action, Analytic, Entity, Finding, Incident, IncidentStatus, OutcomeResult, Severity, Stage,
+    Timestamp,
 };
 use uuid::Uuid;
 
@@ -67,6 +68,12 @@ pub fn incident() -> Incident {
         ticket: None,
         told: Vec::new(),
     }
+}
+
+/// The same finding, as a written rule in this stage makes it.
+pub fn staged(finding: Finding, stage: Stage) -> Finding {
+    let analytic = Some(Box::new(Analytic { stage, ..Analytic::default() }));
+    Finding { analytic, ..finding }
 }
 
 /// Puts an action where the one with its id was, or at the end.

@@ -18,6 +18,8 @@ use uuid::Uuid;
 pub struct FindingQuery {
     /// The rule, by name.
     pub rule: Option<String>,
+    /// `shadow`, `canary` or `enforce`.
+    pub stage: Option<String>,
     /// `informational`, `low`, `medium`, `high` or `critical`, and above.
     pub severity: Option<String>,
     /// `kind:value`.
@@ -43,6 +45,7 @@ pub async fn list_findings(
     let limit = page_size(query.limit)?;
     let filter = FindingFilter {
         rule: query.rule,
+        stage: list("stage", query.stage.as_deref(), word)?.into_iter().next(),
         severity_min: list("severity", query.severity.as_deref(), word)?.into_iter().next(),
         entity: list("entity", query.entity.as_deref(), |t| t.parse().ok())?.into_iter().next(),
         since: read_time("since", query.since.as_deref())?,

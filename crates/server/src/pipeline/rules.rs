@@ -12,8 +12,8 @@ use exceptions::Exception;
 pub use finding::entities;
 use finding::{correlated, draft};
 use groups::Groups;
-use packs::{Choice, Loaded};
-use schema::{Entity, Event, Finding, Timestamp};
+use packs::{Choice, Info, Loaded};
+use schema::{Entity, Event, Finding, Stage, Timestamp};
 use sigma::Runner;
 use sigma::correlation::{State, Told};
 use sigma::ocsf::{matches, views};
@@ -30,6 +30,15 @@ const RECENT_MAX: usize = 50_000;
 const TIME_MAX: Timestamp = 253_402_300_799_000;
 pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// What somebody said of a pack's rule.
+#[derive(Debug, Clone, Copy)]
+pub struct Switch {
+    pub enabled: bool,
+    pub stage: Stage,
+    /// It holds for what was received from here on.
+    pub since: Timestamp,
+}
+
 /// What a tenant's events are held against.
 #[derive(Clone, Default)]
 pub struct Rules {
@@ -39,8 +48,8 @@ pub struct Rules {
     pub site: Arc<Loaded>,
     /// Which of the packs' rules are at work here.
     pub choice: Choice,
-    /// Rules of packs that somebody switched, and since when.
-    pub switched: HashMap<String, (bool, Timestamp)>,
+    /// Rules of packs that somebody switched or staged.
+    pub switched: HashMap<String, Switch>,
     pub exceptions: Vec<Arc<Exception>>,
 }
 
@@ -78,13 +87,20 @@ impl Watch {
         }
     }
 
-    /// From now on these; what is counted and open goes on.
+    /// From now on these; what is counted and open goes on, unless its rule was taken back to an earlier stage.
     pub fn set_rules(&mut self, rules: Rules) {
         for (runner, loaded) in self.runners.iter_mut().zip([&rules.packs, &rules.site]) {
             if !Arc::ptr_eq(runner.engine(), &loaded.engine) {
                 *runner = loaded.engine.runner();
             }
         }
+        let own = rules.site.set.rules.iter().zip(&rules.site.infos);
+        let own: HashMap<&str, Stage> =
+            own.map(|(rule, info)| (rule.meta.key(), info.stage)).collect();
+        let of_pack = |rule: &str| rules.switched.get(rule).map(|switch| switch.stage);
+        self.groups.retain(|rule, stage| {
+            stage <= own.get(rule).copied().or_else(|| of_pack(rule)).unwrap_or_default()
+        });
         self.rules = Arc::new(rules);
     }
 
@@ -126,6 +142,7 @@ impl Watch {
                 {
                     continue;
                 }
+                let stage = rules.stage(place == 0, key, info);
                 let count = self.hits.entry((key.to_owned(), day)).or_default();
                 count.0 += 1;
                 let entities = entities(event);
@@ -136,11 +153,11 @@ impl Watch {
                 if let Some(exception) = excepted {
                     count.1 += 1;
                     *self.suppressed.entry(exception.id).or_default() += 1;
-                    self.groups.quiet(key, entities.first());
+                    self.groups.quiet(key, stage, entities.first());
                     continue;
                 }
                 if rule.standalone {
-                    let draft = draft(event, view, &rule.meta, info, &one, entities.clone());
+                    let draft = draft(event, view, &rule.meta, info, stage, &one, entities.clone());
                     found.extend(self.groups.report(draft, event));
                 }
                 let hit = loaded.correlator.hit(one.rule, event.time, &event.id.to_string(), view);
@@ -220,7 +237,8 @@ impl Watch {
                 *self.suppressed.entry(exception.id).or_default() += 1;
                 continue;
             }
-            found.push(correlated(&one, &correlation.meta, info, entities, site));
+            let stage = rules.stage(place == 0, correlation.meta.key(), info);
+            found.push(correlated(&one, &correlation.meta, info, stage, entities, site));
         }
         found
     }
@@ -263,13 +281,19 @@ impl Rules {
     /// A switch that somebody put upon a pack's rule comes before the choice; the site's own are loaded only if enabled.
     pub fn is_enabled(&self, is_pack: bool, meta: &sigma::Meta) -> bool {
         match self.switched.get(meta.key()).filter(|_| is_pack) {
-            Some((enabled, _)) => *enabled,
+            Some(switch) => switch.enabled,
             None => !is_pack || self.choice.takes(meta),
         }
     }
 
     fn since(&self, key: &str, since: Timestamp) -> Timestamp {
-        self.switched.get(key).map_or(since, |(_, changed)| since.max(*changed))
+        self.switched.get(key).map_or(since, |switch| since.max(switch.since))
+    }
+
+    /// Of a rule or correlation; a pack's has the one that was put upon it here.
+    fn stage(&self, is_pack: bool, key: &str, info: &Info) -> Stage {
+        let switch = self.switched.get(key).filter(|_| is_pack);
+        switch.map_or(info.stage, |switch| switch.stage)
     }
 }
 

@@ -3,8 +3,8 @@
 use super::{MetaError, Read, Result, Tx, count, document, to_json};
 use rusqlite::types::Value;
 use schema::{
-    Action, ActionState, Entity, Finding, Incident, IncidentStatus, Leaf, Severity, TenantId,
-    Timestamp,
+    Action, ActionState, Entity, Finding, Incident, IncidentStatus, Leaf, Severity, Stage,
+    TenantId, Timestamp,
 };
 use uuid::Uuid;
 
@@ -37,6 +37,7 @@ pub struct Cursor {
 #[derive(Debug, Clone, Default)]
 pub struct FindingFilter {
     pub rule: Option<String>,
+    pub stage: Option<Stage>,
     pub severity_min: Option<Severity>,
     pub entity: Option<Entity>,
     pub since: Option<Timestamp>,
@@ -105,6 +106,7 @@ impl Read<'_> {
     pub fn findings(&self, tenant: &TenantId, filter: &FindingFilter) -> Result<Vec<Finding>> {
         let mut search = Search::new("findings", "time", tenant);
         search.equals("rule", filter.rule.as_deref());
+        search.equals("stage", filter.stage.map(Stage::as_str));
         search.at_least("severity", filter.severity_min);
         search.names("f", filter.entity.as_ref());
         search.between(filter.since, filter.until, filter.after);
@@ -202,14 +204,16 @@ impl Tx<'_> {
 
     fn put_finding(&self, tenant: &TenantId, finding: &Finding) -> Result<()> {
         self.run(
-            "INSERT INTO findings (tenant, id, time, rule, severity, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO UPDATE SET time = excluded.time, rule = excluded.rule, severity = excluded.severity, doc = excluded.doc",
+            "INSERT INTO findings (tenant, id, time, rule, severity, stage, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT DO UPDATE SET time = excluded.time, rule = excluded.rule, severity = excluded.severity,
+               stage = excluded.stage, doc = excluded.doc",
             (
                 tenant.as_str(),
                 finding.id.to_string(),
                 finding.time,
                 &finding.rule,
                 finding.severity.id(),
+                finding.stage().as_str(),
                 to_json("finding", finding)?,
             ),
         )?;

@@ -1,7 +1,7 @@
 //! Detection rules of a tenant, exceptions from them, and how often each fired.
 
-use super::{Cursor, MetaError, Read, Result, Tx, count, parsed, stored};
-use schema::{Entity, TenantId, Timestamp};
+use super::{Cursor, MetaError, Read, Result, Tx, count, parsed, stored, unreadable};
+use schema::{Entity, Stage, TenantId, Timestamp};
 use uuid::Uuid;
 
 /// Rules of one tenant's own; switched rules of packs count too.
@@ -19,6 +19,9 @@ pub struct SigmaRule {
     pub version: u32,
     pub text: String,
     pub enabled: bool,
+    /// How far what it finds may go. `enforce` is not written: records of before there were stages keep their digest.
+    #[serde(skip_serializing_if = "Stage::is_enforce")]
+    pub stage: Stage,
     /// `site`, or the pack it came in.
     pub origin: String,
     pub author: String,
@@ -61,7 +64,7 @@ pub struct SigmaCounts {
     pub suppressed: Vec<(Uuid, u64)>,
 }
 
-const RULE: &str = "SELECT id, version, text, enabled, origin, author, reason, changed, removed FROM sigma_rules AS r";
+const RULE: &str = "SELECT id, version, text, enabled, origin, author, reason, changed, removed, stage FROM sigma_rules AS r";
 const NEWEST: &str = "version = (SELECT max(version) FROM sigma_rules WHERE tenant = r.tenant AND id = r.id) AND removed = 0";
 const EXCEPTION: &str = "SELECT id, rule, selection, entity, author, reason, created, expires, ended, suppressed FROM sigma_exceptions";
 
@@ -167,8 +170,8 @@ impl Tx<'_> {
         let version = u32::try_from(last).unwrap_or(u32::MAX).saturating_add(1);
         let rule = SigmaRule { version, changed: now, ..next.clone() };
         self.run(
-            "INSERT INTO sigma_rules (tenant, id, version, text, enabled, origin, author, reason, changed, removed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO sigma_rules (tenant, id, version, text, enabled, origin, author, reason, changed, removed, stage)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             (
                 tenant.as_str(),
                 &rule.id,
@@ -180,6 +183,7 @@ impl Tx<'_> {
                 &rule.reason,
                 rule.changed,
                 rule.removed,
+                rule.stage.as_str(),
             ),
         )?;
         Ok(rule)
@@ -256,6 +260,10 @@ fn rule(row: &rusqlite::Row<'_>) -> rusqlite::Result<SigmaRule> {
         reason: row.get(6)?,
         changed: row.get(7)?,
         removed: row.get(8)?,
+        stage: {
+            let word = serde_json::Value::String(row.get(9)?);
+            serde_json::from_value(word).map_err(|cause| unreadable(9, cause))?
+        },
     })
 }
 

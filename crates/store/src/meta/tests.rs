@@ -1,7 +1,7 @@
 use super::*;
 use schema::{
     Action, ActionState, Entity, EntityKind, Finding, Incident, IncidentStatus, Leaf, LeafKind,
-    OutcomeResult, Rung, Severity, sha256,
+    OutcomeResult, Rung, Severity, Stage, sha256,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -183,7 +183,10 @@ fn findings_and_actions_are_found_by_what_they_name() {
     };
     meta.record(&home, &change).unwrap();
     let by_entity = FindingFilter { entity: Some(key()), limit: 9, ..FindingFilter::default() };
-    assert_eq!(meta.read(|r| r.findings(&home, &by_entity)).unwrap(), vec![finding]);
+    assert_eq!(meta.read(|r| r.findings(&home, &by_entity)).unwrap(), vec![finding.clone()]);
+    let of = |stage| FindingFilter { stage: Some(stage), limit: 9, ..FindingFilter::default() };
+    let found = |stage| meta.read(|r| r.findings(&home, &of(stage))).unwrap();
+    assert_eq!((found(Stage::Enforce), found(Stage::Shadow)), (vec![finding], vec![]));
     let high = FindingFilter {
         severity_min: Some(Severity::Critical),
         limit: 9,
@@ -269,6 +272,28 @@ fn a_newer_database_is_left_alone() {
 }
 
 #[test]
+fn what_was_written_before_there_were_stages_is_enforced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("meta.sqlite");
+    let before = Connection::open(&path).unwrap();
+    for migration in &MIGRATIONS[..4] {
+        before.execute_batch(migration).unwrap();
+    }
+    before
+        .execute_batch(
+            "INSERT INTO sigma_rules VALUES ('default', 'r', 1, 'text', 1, 'site', 'user:1', 'r', 5, 0);
+             PRAGMA user_version = 4;",
+        )
+        .unwrap();
+    drop(before);
+    let meta = Meta::open(&path).unwrap();
+    let rules = meta.read(|read| read.sigma_rules(&tenant("default"))).unwrap();
+    assert_eq!((rules.len(), rules[0].stage), (1, Stage::Enforce));
+    let record = serde_json::to_value(&rules[0]).unwrap();
+    assert_eq!(record.get("stage"), None, "its leaf's digest is as it was");
+}
+
+#[test]
 fn rules_have_versions_and_exceptions_end_once() {
     let (_folder, meta) = open();
     let (home, other) = (tenant("default"), tenant("other"));
@@ -277,6 +302,7 @@ fn rules_have_versions_and_exceptions_end_once() {
         version: 0,
         text: text.to_owned(),
         enabled: true,
+        stage: if text == "b" { Stage::Shadow } else { Stage::Enforce },
         origin: "site".to_owned(),
         author: "user:1".to_owned(),
         reason: "r".to_owned(),
@@ -289,6 +315,7 @@ fn rules_have_versions_and_exceptions_end_once() {
     assert_eq!((put("a", false, 1).version, put("b", false, 2).version), (1, 2));
     let newest = meta.read(|read| read.sigma_rules(&home)).unwrap();
     assert_eq!((newest.len(), newest[0].text.as_str(), newest[0].changed), (1, "b", 2));
+    assert_eq!(newest[0].stage, Stage::Shadow);
     assert_eq!(meta.read(|read| read.sigma_rules(&other)).unwrap(), []);
     put("", true, 3);
     assert_eq!(meta.read(|read| read.sigma_rule(&home, "r")).unwrap(), None);

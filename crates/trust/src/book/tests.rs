@@ -1,4 +1,5 @@
 use super::*;
+use schema::Stage;
 
 fn login(account: &str, session: &str, outcome: &str, at: Timestamp) -> Event {
     Event {
@@ -73,6 +74,25 @@ fn of_too_many_findings_the_least_grave_go() {
     assert_eq!(book.sizes().findings, 10);
     assert_eq!(book.gravest(EntityKind::Session, "s0", 1), Some(Severity::Critical));
     assert_eq!(book.gravest(EntityKind::Session, "s1", 1), None);
+}
+
+#[test]
+fn a_finding_in_shadow_speaks_against_nobody() {
+    let mut book = Book::new(BookLimits::default());
+    let session = Entity::new(EntityKind::Session, "s");
+    let finding = |number: u128, stage| -> Finding {
+        serde_json::from_value(serde_json::json!({
+            "id": Uuid::from_u128(number), "rule": "r", "rule_version": 1, "time": 0, "first_seen": 0,
+            "last_seen": 0, "severity": "high", "confidence": 50, "entities": [session],
+            "outcome": "unknown", "attack": [], "evidence": [], "evidence_total": 0, "numbers": {},
+            "analytic": { "title": "t", "origin": "site", "stage": stage },
+        }))
+        .unwrap()
+    };
+    assert_eq!(book.finding(&finding(1, Stage::Shadow)), []);
+    assert_eq!(book.gravest(EntityKind::Session, "s", 1), None);
+    assert_eq!(book.finding(&finding(2, Stage::Canary)), [session.clone()]);
+    assert_eq!(book.gravest(EntityKind::Session, "s", 1), Some(Severity::High));
 }
 
 #[test]

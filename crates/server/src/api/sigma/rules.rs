@@ -1,6 +1,6 @@
 //! Rules: list, read, add, change, remove, and a check before any of it.
 
-use super::super::extract::{Json, Params, Path, page_size, words};
+use super::super::extract::{Json, Params, Path, list, page_size, word, words};
 use super::Shelf;
 use super::views::RuleView;
 use crate::app::{App, Blocking, in_background};
@@ -11,7 +11,7 @@ use crate::pipeline::rules::packs::{Loaded, SITE};
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::StatusCode;
-use schema::{Diagnostic, TenantId};
+use schema::{Diagnostic, Stage, TenantId};
 use serde::{Deserialize, Serialize};
 use sigma::{Options, RuleSet};
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub struct RulesQuery {
     /// A tag, as `attack.t1059`.
     pub tag: Option<String>,
     pub enabled: Option<bool>,
+    /// `shadow`, `canary` or `enforce`; several with commas.
+    pub stage: Option<String>,
     /// Only what cannot run.
     pub broken: Option<bool>,
     /// `next` of the page before: the last id.
@@ -71,6 +73,8 @@ pub struct NewRule {
     pub reason: String,
     /// `false` keeps it quiet, to be replayed first.
     pub enabled: Option<bool>,
+    /// `enforce` without it.
+    pub stage: Option<Stage>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -79,6 +83,8 @@ pub struct RuleUpdate {
     /// Only of rules of the site's own.
     pub text: Option<String>,
     pub enabled: Option<bool>,
+    /// Holds for what is received from now on.
+    pub stage: Option<Stage>,
     pub reason: String,
 }
 
@@ -115,6 +121,7 @@ pub async fn list_rules(
     Params(query): Params<RulesQuery>,
 ) -> Result<Json<RulesPage>, Problem> {
     let limit = page_size(query.limit)?;
+    let stages: Vec<Stage> = list("stage", query.stage.as_deref(), word)?;
     let shelf = Shelf::of(&app, &caller.tenant).await?;
     let faults = shelf.packs.faults.clone();
     let all = shelf.views().await?;
@@ -126,6 +133,7 @@ pub async fn list_rules(
             && query.level.as_deref().is_none_or(|level| view.level == Some(level))
             && query.tag.as_ref().is_none_or(|tag| view.tags.contains(tag))
             && query.enabled.is_none_or(|enabled| view.enabled == enabled)
+            && (stages.is_empty() || stages.contains(&view.stage))
             && query.broken.is_none_or(|broken| view.problems.is_empty() != broken)
             && query.after.as_ref().is_none_or(|after| view.id > *after)
     };
@@ -267,6 +275,7 @@ pub async fn create(
         version: 0,
         text: body.text,
         enabled: body.enabled.unwrap_or(true),
+        stage: body.stage.unwrap_or_default(),
         origin: SITE.to_owned(),
         author: caller.actor(),
         reason,
@@ -278,7 +287,7 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(detail(shelf, id).await?)))
 }
 
-/// Change a rule's text, or switch a rule on and off, one of a pack too.
+/// Change a rule's text, or switch a rule on and off or move it to another stage, one of a pack too.
 #[utoipa::path(put, path = "/api/v1/sigma/rules/{id}", tag = "rules", params(("id" = String, Path)),
     request_body = RuleUpdate,
     responses((status = 200, body = RuleDetail), (status = "default", description = "problem", body = Problem)))]
@@ -300,6 +309,7 @@ pub async fn update(
                 version: 0,
                 text: String::new(),
                 enabled: found.rule.enabled,
+                stage: found.rule.stage,
                 origin: found.rule.origin,
                 author: String::new(),
                 reason: String::new(),
@@ -331,6 +341,7 @@ pub async fn update(
     let rule = SigmaRule {
         text: body.text.unwrap_or(current.text),
         enabled: body.enabled.unwrap_or(current.enabled),
+        stage: body.stage.unwrap_or(current.stage),
         author: caller.actor(),
         reason,
         ..current

@@ -1,7 +1,7 @@
 //! Rules as the API shows them.
 
 use crate::pipeline::rules::packs::{Choice, Info, Loaded, file_number};
-use schema::{Diagnostic, Timestamp};
+use schema::{Diagnostic, Stage, Timestamp};
 use serde::Serialize;
 use sigma::{LogSource, Meta};
 use store::meta::SigmaRule;
@@ -19,6 +19,8 @@ pub struct RuleView {
     pub origin: String,
     pub version: u32,
     pub enabled: bool,
+    /// How far what it finds may go.
+    pub stage: Stage,
     pub level: Option<&'static str>,
     pub status: Option<&'static str>,
     pub author: Option<String>,
@@ -78,6 +80,7 @@ pub fn views(packs: &Loaded, stored: &[SigmaRule], choice: &Choice) -> Vec<RuleV
 }
 
 fn tell(view: &mut RuleView, rule: &SigmaRule) {
+    view.stage = rule.stage;
     view.changed = Some(rule.changed);
     view.by = Some(rule.author.clone());
     view.reason = Some(rule.reason.clone());
@@ -108,6 +111,7 @@ fn of(loaded: &Loaded) -> Vec<RuleView> {
         origin: loaded.info_at(&refused.file).origin.to_string(),
         version: 1,
         enabled: false,
+        stage: Stage::Enforce,
         level: None,
         status: None,
         author: None,
@@ -142,6 +146,7 @@ fn view(meta: &Meta, info: &Info, kind: &'static str, logsource: Option<&LogSour
         origin: info.origin.to_string(),
         version: info.version,
         enabled: true,
+        stage: info.stage,
         level: meta.level.map(sigma::Level::word),
         status: meta.status.map(sigma::Status::word),
         author: meta.author.clone(),

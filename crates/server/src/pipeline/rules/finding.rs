@@ -3,11 +3,12 @@
 use super::packs::Info;
 use schema::{
     Analytic, AttackRef, Entity, EntityKind, Event, Finding, MatchedField, OutcomeResult, Severity,
-    Timestamp, id_from_seed,
+    Stage, Timestamp, id_from_seed,
 };
 use sigma::correlation::Finding as Correlated;
 use sigma::ocsf::OcsfEvent;
 use sigma::{Level, Match, Meta, Status};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -65,16 +66,25 @@ fn confidence(status: Option<Status>) -> u8 {
     }
 }
 
-fn analytic(meta: &Meta, info: &Info, matched: Vec<MatchedField>) -> Analytic {
+fn analytic(meta: &Meta, info: &Info, stage: Stage, matched: Vec<MatchedField>) -> Analytic {
     Analytic {
         title: meta.title.clone(),
         author: meta.author.clone(),
         license: meta.license.clone(),
         origin: info.origin.to_string(),
+        stage,
         level: meta.level.map(|level| level.word().to_owned()),
         status: meta.status.map(|status| status.word().to_owned()),
         tags: meta.tags.iter().take(TAGS_MAX).cloned().collect(),
         matched,
+    }
+}
+
+/// A rule's name as ids of findings are drawn from it: what is found in another stage is another finding.
+pub(super) fn staged(rule: &str, stage: Stage) -> Cow<'_, str> {
+    match stage {
+        Stage::Enforce => Cow::Borrowed(rule),
+        Stage::Shadow | Stage::Canary => Cow::Owned(format!("{rule}\0{}", stage.as_str())),
     }
 }
 
@@ -84,6 +94,7 @@ pub(super) fn draft(
     view: &OcsfEvent<'_>,
     meta: &Meta,
     info: &Info,
+    stage: Stage,
     one: &Match,
     entities: Vec<Entity>,
 ) -> Finding {
@@ -112,7 +123,7 @@ pub(super) fn draft(
         evidence: vec![event.id],
         evidence_total: 1,
         numbers: BTreeMap::from([("events".to_owned(), 1.0)]),
-        analytic: Some(Box::new(analytic(meta, info, matched.collect()))),
+        analytic: Some(Box::new(analytic(meta, info, stage, matched.collect()))),
     }
 }
 
@@ -121,6 +132,7 @@ pub(super) fn correlated(
     one: &Correlated,
     meta: &Meta,
     info: &Info,
+    stage: Stage,
     entities: Vec<Entity>,
     site: Option<String>,
 ) -> Finding {
@@ -130,7 +142,8 @@ pub(super) fn correlated(
         .iter()
         .map(|(name, value)| format!("{}:{name}{}:{value}", name.len(), value.len()))
         .collect();
-    let seed = format!("finding\0{}\0{group}\0{}", one.correlation, one.began_ms);
+    let rule = staged(&one.correlation, stage);
+    let seed = format!("finding\0{rule}\0{group}\0{}", one.began_ms);
     let matched = one.group.iter().take(MATCHED_MAX).map(|(field, value)| MatchedField {
         field: field.clone(),
         path: None,
@@ -157,7 +170,7 @@ pub(super) fn correlated(
         evidence_total: evidence.len() as u64,
         evidence: evidence.into_iter().take(Finding::EVIDENCE_MAX).collect(),
         numbers: BTreeMap::from([("figure".to_owned(), one.figure)]),
-        analytic: Some(Box::new(analytic(meta, info, matched.collect()))),
+        analytic: Some(Box::new(analytic(meta, info, stage, matched.collect()))),
     }
 }
 

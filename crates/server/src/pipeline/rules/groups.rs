@@ -3,7 +3,8 @@
 //! The same promise as the detector's: at most one new finding per refire time; while it lasts it comes again, under
 //! the same id, only when there is twice as much of it, its outcome became known, or it names a new account or credential.
 
-use schema::{Entity, EntityKind, Event, Finding, OutcomeResult, Timestamp, id_from_seed};
+use super::finding::staged;
+use schema::{Entity, EntityKind, Event, Finding, OutcomeResult, Stage, Timestamp, id_from_seed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Entities a finding names.
@@ -11,7 +12,8 @@ pub(super) const ENTITIES_MAX: usize = 96;
 /// Findings under way; over that the one that was quiet longest gets its last word early.
 const OPEN_MAX: usize = 50_000;
 
-type Key = (String, Option<Entity>);
+/// What a rule found in one stage does not grow in another: a change holds for the next event.
+type Key = (String, Stage, Option<Entity>);
 
 struct Open {
     finding: Finding,
@@ -38,7 +40,7 @@ impl Groups {
 
     /// Takes a draft whose id is not set yet; gives the finding to tell, if there is something to tell.
     pub(super) fn report(&mut self, draft: Finding, event: &Event) -> Option<Finding> {
-        let key = (draft.rule.clone(), draft.primary().cloned());
+        let key = (draft.rule.clone(), draft.stage(), draft.primary().cloned());
         let mut is_quieted = false;
         if let Some(open) = self.open.get_mut(&key) {
             is_quieted = open.is_quieted;
@@ -56,10 +58,11 @@ impl Groups {
             false => event.time.div_euclid(self.refire_ms) * self.refire_ms,
         };
         let mut finding = draft;
+        let rule = staged(&finding.rule, finding.stage());
         finding.id = match finding.primary() {
-            Some(entity) => Finding::id_for(&finding.rule, entity, window),
+            Some(entity) => Finding::id_for(&rule, entity, window),
             None => {
-                let seed = format!("finding\0{}\0\0{window}", finding.rule);
+                let seed = format!("finding\0{rule}\0\0{window}");
                 id_from_seed(window, seed.as_bytes())
             }
         };
@@ -75,10 +78,16 @@ impl Groups {
     }
 
     /// An exception held: what was under way is over.
-    pub(super) fn quiet(&mut self, rule: &str, entity: Option<&Entity>) {
-        if let Some(open) = self.open.get_mut(&(rule.to_owned(), entity.cloned())) {
+    pub(super) fn quiet(&mut self, rule: &str, stage: Stage, entity: Option<&Entity>) {
+        if let Some(open) = self.open.get_mut(&(rule.to_owned(), stage, entity.cloned())) {
             open.is_quieted = true;
         }
+    }
+
+    /// Gives up what is under way in a stage where `may` says no: its last word would still be acted upon.
+    pub(super) fn retain(&mut self, may: impl Fn(&str, Stage) -> bool) {
+        self.open.retain(|(rule, stage, _), _| may(rule, *stage));
+        self.by_age.retain(|(_, (rule, stage, _))| may(rule, *stage));
     }
 
     /// The last word on findings that were quiet for the refire time and had grown since they were told.

@@ -2,7 +2,7 @@
 
 use super::CORRELATION_LATENESS_MS;
 use evidence::{VerifierKey, read_signed_folder};
-use schema::{Diagnostic, Timestamp};
+use schema::{Diagnostic, Stage, Timestamp};
 use serde::{Deserialize, Serialize};
 use sigma::correlation::Correlator;
 use sigma::correlation::rule::Correlation;
@@ -105,6 +105,8 @@ pub struct Pack {
 pub struct Info {
     pub origin: Arc<str>,
     pub version: u32,
+    /// Of packs `enforce`: what somebody said of one of their rules is the tenant's.
+    pub stage: Stage,
     /// It looks at what was received from here on.
     pub since: Timestamp,
 }
@@ -163,6 +165,7 @@ impl Loaded {
             .map(|rule| Info {
                 origin: rule.origin.as_str().into(),
                 version: rule.version,
+                stage: rule.stage,
                 since: rule.changed,
             })
             .collect();
@@ -183,7 +186,12 @@ pub fn file_number(place: &str) -> Option<usize> {
 
 fn known(files: &[Info], place: &str) -> Info {
     let info = file_number(place).and_then(|number| files.get(number)).cloned();
-    info.unwrap_or_else(|| Info { origin: SITE.into(), version: 1, since: 0 })
+    info.unwrap_or_else(|| Info {
+        origin: SITE.into(),
+        version: 1,
+        stage: Stage::Enforce,
+        since: 0,
+    })
 }
 
 /// The folders all tenants share; read anew as a whole, and put in place at once.
@@ -247,7 +255,12 @@ fn load(config: &SigmaConfig) -> Loaded {
     }
     let infos: Vec<Info> = files
         .iter()
-        .map(|(pack, ..)| Info { origin: Arc::clone(pack), version: 1, since: 0 })
+        .map(|(pack, ..)| Info {
+            origin: Arc::clone(pack),
+            version: 1,
+            stage: Stage::Enforce,
+            since: 0,
+        })
         .collect();
     let names: Vec<String> =
         files.iter().enumerate().map(|(n, (_, name, _))| format!("{n}.{name}")).collect();

@@ -41,6 +41,7 @@ fn rules_of(text: &str, since: Timestamp, exceptions: &[SigmaException]) -> Rule
         version: 3,
         text: text.to_owned(),
         enabled: true,
+        stage: Stage::Enforce,
         origin: packs::SITE.to_owned(),
         author: "user:1".to_owned(),
         reason: "r".to_owned(),
@@ -165,6 +166,100 @@ fn a_clock_far_ahead_neither_counts_nor_ends_what_others_began() {
     assert_eq!(spree(YEAR), [1, 2, 4].map(Uuid::from_u128));
     // Half an hour ahead still counts, in its own place: too far from the others here.
     assert_eq!(spree(30 * MINUTE), [1, 2, 4].map(Uuid::from_u128));
+}
+
+const VISIT: &str = "
+title: One visit
+name: visit
+id: 7e9b7a2c-0f0e-4a53-9a35-0d3d2a0b6f11
+logsource: {category: webserver}
+detection:
+  selection: {cs-uri-stem|startswith: /admin}
+  condition: selection
+";
+
+fn staged(rules: &[(&str, Stage)]) -> Rules {
+    let stored: Vec<SigmaRule> = rules
+        .iter()
+        .enumerate()
+        .map(|(number, (text, stage))| SigmaRule {
+            id: format!("{number}"),
+            version: 1,
+            text: (*text).to_owned(),
+            enabled: true,
+            stage: *stage,
+            origin: packs::SITE.to_owned(),
+            author: "user:1".to_owned(),
+            reason: "r".to_owned(),
+            changed: 0,
+            removed: false,
+        })
+        .collect();
+    Rules { site: Arc::new(Loaded::site(&stored)), ..Rules::default() }
+}
+
+#[test]
+fn a_correlation_has_its_own_stage_whatever_that_of_the_rules_it_stands_on() {
+    let spree = SPREE.split_once("---").unwrap().1;
+    let events: Vec<Event> =
+        (1..4).map(|n| visit(n, 10_000 + n as i64, "192.0.2.7", "/admin")).collect();
+    let stages = |visit, correlation| {
+        let found = told(staged(&[(VISIT, visit), (spree, correlation)]), &events);
+        let of = |rule: &str| {
+            found.iter().rfind(|finding| finding.rule.starts_with(rule)).map(Finding::stage)
+        };
+        (of("7e9b7a2c"), of("22222222"))
+    };
+    let (shadow, canary, enforce) = (Stage::Shadow, Stage::Canary, Stage::Enforce);
+    assert_eq!(stages(shadow, enforce), (Some(shadow), Some(enforce)));
+    assert_eq!(stages(enforce, canary), (Some(enforce), Some(canary)));
+}
+
+#[test]
+fn what_is_found_in_another_stage_is_another_finding_at_once() {
+    let mut watch = Watch::new(3_600);
+    let mut ids = Vec::new();
+    let mut number = 0;
+    for stage in [Stage::Shadow, Stage::Canary, Stage::Enforce] {
+        watch.set_rules(staged(&[(RULE, stage)]));
+        for is_told in [true, true, false] {
+            number += 1;
+            let event = visit(number, 10_000 + number as i64, "192.0.2.7", "/admin");
+            let found = watch.observe(&event);
+            // The second event doubles it, the third does not.
+            assert_eq!(found.len(), usize::from(is_told), "{stage:?}");
+            assert!(found.iter().all(|finding| finding.stage() == stage));
+            ids.extend(found.into_iter().map(|finding| finding.id));
+        }
+    }
+    assert!(ids.chunks(2).all(|pair| pair[0] == pair[1]), "{ids:?}");
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+    // Enforced, it has the id it had before there were stages.
+    let entity = Entity::new(schema::EntityKind::Address, "192.0.2.7");
+    assert_eq!(ids[2], Finding::id_for("7e9b7a2c-0f0e-4a53-9a35-0d3d2a0b6f11", &entity, 0));
+    // What one stage began gets its last word in that stage.
+    let last = watch.advance(i64::MAX / 2);
+    let last: Vec<(Stage, u64)> =
+        last.iter().map(|finding| (finding.stage(), finding.evidence_total)).collect();
+    assert_eq!(last, [Stage::Shadow, Stage::Canary, Stage::Enforce].map(|stage| (stage, 3)));
+}
+
+#[test]
+fn a_rule_that_is_taken_back_gets_no_last_word_in_the_stage_it_had() {
+    let last = |before, after| {
+        let mut watch = Watch::new(3_600);
+        watch.set_rules(staged(&[(RULE, before)]));
+        for number in 1..4 {
+            watch.observe(&visit(number, 10_000 + number as i64, "192.0.2.7", "/admin"));
+        }
+        watch.set_rules(staged(&[(RULE, after)]));
+        watch.advance(i64::MAX / 2).len()
+    };
+    assert_eq!(last(Stage::Enforce, Stage::Shadow), 0);
+    assert_eq!(last(Stage::Enforce, Stage::Canary), 0);
+    assert_eq!(last(Stage::Enforce, Stage::Enforce), 1);
+    assert_eq!(last(Stage::Shadow, Stage::Enforce), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::deeds;
 use crate::handle::now;
 use crate::pipeline::rules::exceptions::Exception;
 use crate::pipeline::rules::packs::{Choice, Loaded};
-use crate::pipeline::rules::{DAY_MS, Rules};
+use crate::pipeline::rules::{DAY_MS, Rules, Switch};
 use crate::problem::Problem;
 use schema::Timestamp;
 use std::sync::Arc;
@@ -52,7 +52,10 @@ impl Worker {
                 switched: stored
                     .iter()
                     .filter(is_switch)
-                    .map(|rule| (rule.id.clone(), (rule.enabled, rule.changed)))
+                    .map(|rule| {
+                        let SigmaRule { enabled, stage, changed: since, .. } = *rule;
+                        (rule.id.clone(), Switch { enabled, stage, since })
+                    })
                     .collect(),
                 site: Arc::new(site),
                 packs: loaded,
