@@ -91,7 +91,7 @@ fn a_finding_in_shadow_speaks_against_nobody() {
     };
     assert_eq!(book.finding(&finding(1, Stage::Shadow)), []);
     assert_eq!(book.gravest(EntityKind::Session, "s", 1), None);
-    assert_eq!(book.finding(&finding(2, Stage::Canary)), [session.clone()]);
+    assert_eq!(book.finding(&finding(2, Stage::Canary)), std::slice::from_ref(&session));
     assert_eq!(book.gravest(EntityKind::Session, "s", 1), Some(Severity::High));
 }
 
