@@ -217,7 +217,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Apply an action that ended again: a new action of the same kind and length, and this answers it. It waits where more than one approval was needed. */
+        /** Apply an action that ended again: a new action of the same kind, for as long as its policy says; this answers it. It waits where more than one approval is needed. */
         post: operations["post-api-v1-actions-id-reapply"];
         delete?: never;
         options?: never;

@@ -32,8 +32,9 @@ export function DecideDialog(props: { action: Action; what: Decision; onClose: (
       }
       return take(api.POST(`/api/v1/actions/{id}/${what}`, { params, body: { reason } }))
     },
-    onSuccess: () => {
-      say(t(`decide.${what}.done`))
+    onSuccess: ({ state }) => {
+      const isWaiting = what === 'reapply' && state === 'awaiting-approval'
+      say(t(isWaiting ? 'decide.reapply.waits' : `decide.${what}.done`))
       onClose()
     },
     // Whatever came of it, what is shown is asked for again.

@@ -1,4 +1,5 @@
 use crate::propose::{Wanted, overlap};
+use crate::transitions::REAPPLIED;
 use crate::{Context, PolicySet};
 use schema::{Action, ActionState, Classification, Incident, Rung, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,16 @@ impl Hold {
     }
 }
 
+/// Whether a person thought better of it: what they took back or turned down is in force again by their hand.
+fn repeats(later: &Action, ended: &Action) -> bool {
+    later.state.is_in_force()
+        && later.target == ended.target
+        && later.rung == ended.rung
+        && overlap(&later.sites, &ended.sites)
+        && later.created >= ended.created
+        && later.history.first().is_some_and(|first| first.reason.starts_with(REAPPLIED))
+}
+
 /// What holds a wanted step back before its blast radius is even asked for.
 pub(crate) fn standing(
     policies: &PolicySet,
@@ -89,6 +100,7 @@ pub(crate) fn standing(
                     .history
                     .last()
                     .is_some_and(|change| change.time.saturating_add(wanted.cooldown_ms()) > now)
+                && !existing.iter().any(|later| repeats(later, action))
         })
     };
     if turned_down(ActionState::Undone) {

@@ -2,13 +2,16 @@
 
 use crate::decide::write;
 use crate::policy::{APPROVAL_DEADLINE_MS, TTL_MAX_MS, TTL_MIN_MS};
-use crate::{Context, Mode};
+use crate::{Context, Hold, Mode, PolicySet};
 use schema::{Action, ActionState, Approval, Rung, Timestamp, id_from_seed};
 use serde::Serialize;
 use std::fmt;
 
 /// Characters of a reason; longer ones are cut, since a long story belongs into the incident's comments.
 pub const REASON_CHARS_MAX: usize = 1_000;
+
+/// How the history of an action begins that repeats one that ended.
+pub(crate) const REAPPLIED: &str = "reapplied";
 
 /// Why a transition was not made. The action is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -121,12 +124,13 @@ fn may_hold(
     }
 }
 
-/// A person wants an action that ended to hold again: a new action with the same effect and the
-/// same length of time.
+/// A person wants an action that ended to hold again: a new action with the same effect, for as long
+/// as its policy says now.
 ///
-/// Their word counts as one approval: where the action it repeats needed more, the new one waits for
-/// the others. The same holds it back as an approval: [`approve`].
+/// Their word counts as one approval: where the policy, or the action it repeats, needed more, the new
+/// one waits for the others. The same holds it back as an approval: [`approve`].
 pub fn reapply(
+    policies: &PolicySet,
     ended: &Action,
     others: &[Action],
     context: &Context,
@@ -151,7 +155,25 @@ pub fn reapply(
         )?;
     }
     may_hold(ended, others, context, now)?;
-    let ttl_ms = ended.expires.saturating_sub(ended.created).clamp(TTL_MIN_MS, TTL_MAX_MS);
+    let waiting = others.iter().find(|other| {
+        other.state == ActionState::AwaitingApproval
+            && other.rung == ended.rung
+            && other.target == ended.target
+            && crate::propose::covers(&other.sites, &ended.sites)
+    });
+    if let Some(other) = waiting {
+        refuse(
+            "already-waiting",
+            format!("action `{}` waits to set the same on `{}`", other.id, other.target),
+            "approve that one",
+        )?;
+    }
+    let steps = policies.policy(&ended.policy).map_or(&[][..], |policy| &policy.then);
+    let step =
+        steps.iter().find(|step| step.rung == ended.rung && step.target == ended.target.kind);
+    // Its policy is gone: as long as it had. What was extended or approved late had longer.
+    let had_ms = ended.expires.saturating_sub(ended.created).clamp(TTL_MIN_MS, TTL_MAX_MS);
+    let ttl_ms = step.map_or(had_ms, |step| step.ttl_ms);
     let seed = format!("reapply\0{}\0{actor}", ended.id);
     let mut action = Action {
         id: id_from_seed(now, seed.as_bytes()),
@@ -161,13 +183,17 @@ pub fn reapply(
         ..ended.clone()
     };
     let needed = ended.approval.as_ref().map_or(1, |approval| approval.needed);
+    let needed = step.map_or(needed, |step| step.approvals.max(needed));
     let state = if needed > 1 { ActionState::AwaitingApproval } else { ActionState::Pending };
-    action.approval = ended.approval.clone().map(|approval| Approval {
-        deadline: now.saturating_add(APPROVAL_DEADLINE_MS),
+    let deadline_ms = step.map_or(APPROVAL_DEADLINE_MS, |step| step.approval_deadline_ms);
+    let code = ended.approval.as_ref().map(|approval| approval.code.clone());
+    action.approval = (code.is_some() || needed > 1).then(|| Approval {
+        code: code.unwrap_or_else(|| Hold::PolicyRequires.code().to_owned()),
+        deadline: now.saturating_add(deadline_ms),
+        needed,
         given: vec![actor.to_owned()],
-        ..approval
     });
-    write(&mut action, now, actor, state, told("reapplied", reason));
+    write(&mut action, now, actor, state, told(REAPPLIED, reason));
     Ok(action)
 }
 

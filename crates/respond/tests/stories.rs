@@ -227,7 +227,7 @@ fn what_ended_is_applied_again_by_a_person_and_as_carefully() {
     answer(&set, &enforce, &found, &mut actions, START);
     let mut first = actions.remove(0);
     let again = |ended: &Action, others: &[Action], actor: &str, mode| {
-        reapply(ended, others, &context(mode), actor, "it goes on", START + HOUR)
+        reapply(&set, ended, others, &context(mode), actor, "it goes on", START + HOUR)
     };
     let code = |result: Result<Action, respond::Refusal>| result.unwrap_err().code;
     assert_eq!(code(again(&first, &[], "user:ann", Mode::Enforce)), "not-ended");
@@ -245,9 +245,36 @@ fn what_ended_is_applied_again_by_a_person_and_as_carefully() {
     assert_eq!(first.state, ActionState::Undone, "what ended stays as it was");
     let others = [first.clone(), second.clone()];
     assert_eq!(code(again(&first, &others, "user:bob", Mode::Enforce)), "already-in-force");
-    let mut third = second.clone();
-    undo(&mut third, "user:ann", "", START + HOUR).unwrap();
-    assert!(again(&third, &[], "user:ann", Mode::Enforce).is_ok(), "and again");
+    // However long the first ran in the end, the second runs as long as the policy says.
+    first.expires = START + 30 * DAY;
+    let third = again(&first, &[], "user:ann", Mode::Enforce).unwrap();
+    assert_eq!(third.expires, START + 5 * HOUR);
+
+    // Automation sees that the undo was taken back: the next finding extends what is in force.
+    let mut known = vec![first, second];
+    let next = finding(2, "r", OutcomeResult::Success, &["account:kim"], START + 3 * HOUR);
+    let told = answer(&set, &enforce, &next, &mut known, START + 3 * HOUR);
+    assert_eq!((told.len(), told[0].id), (1, known[1].id));
+    assert_eq!(told[0].expires, START + 7 * HOUR);
+    // Without that, it waits for a person.
+    known.truncate(1);
+    let told = answer(&set, &enforce, &next, &mut known, START + 3 * HOUR);
+    assert_eq!(told[0].approval.as_ref().unwrap().code, "recently-undone");
+}
+
+#[test]
+fn a_policy_that_wants_two_people_wants_them_to_apply_again_too() {
+    let set = one_step("rung: isolate, target: account, ttl: 4h, approvals: 2");
+    let enforce = context(Mode::Enforce);
+    let mut actions = Vec::new();
+    let found = finding(1, "r", OutcomeResult::Success, &["account:kim"], START);
+    answer(&set, &enforce, &found, &mut actions, START);
+    let mut first = actions.remove(0);
+    assert_eq!((first.state, first.approval.is_none()), (ActionState::Pending, true));
+    undo(&mut first, "user:ann", "", START).unwrap();
+    let again = reapply(&set, &first, &[], &enforce, "user:bob", "yes", START).unwrap();
+    assert_eq!(again.state, ActionState::AwaitingApproval);
+    assert_eq!(again.approval.unwrap().needed, 2);
 }
 
 #[test]
@@ -258,8 +285,11 @@ fn what_two_people_had_to_say_takes_two_again() {
     answer(&set, &enforce, &seen(1, START), &mut actions, START);
     let mut first = actions.remove(0);
     reject(&mut first, "user:ann", "no", START).unwrap();
-    let mut second = reapply(&first, &[], &enforce, "user:ann", "yes", START + HOUR).unwrap();
+    let mut second = reapply(&set, &first, &[], &enforce, "user:ann", "yes", START + HOUR).unwrap();
     assert_eq!(second.state, ActionState::AwaitingApproval);
+    let others = [second.clone()];
+    let twice = reapply(&set, &first, &others, &enforce, "user:bob", "yes", START + HOUR);
+    assert_eq!(twice.unwrap_err().code, "already-waiting");
     let refused = approve(&mut second, &[], &enforce, "user:ann", "", START + HOUR).unwrap_err();
     assert_eq!(refused.code, "proposer-cannot-approve");
     approve(&mut second, &[], &enforce, "user:bob", "", START + HOUR).unwrap();

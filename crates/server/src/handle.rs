@@ -346,8 +346,16 @@ fn transition(
             if *act == Act::Approve {
                 respond::approve(action, &others, &context, actor, reason, now)
             } else {
-                respond::reapply(action, &others, &context, actor, reason, now)
-                    .map(|again| *action = again)
+                respond::reapply(
+                    &PolicySet::default(),
+                    action,
+                    &others,
+                    &context,
+                    actor,
+                    reason,
+                    now,
+                )
+                .map(|again| *action = again)
             }
         }
         Act::Reject => respond::reject(action, actor, reason, now),

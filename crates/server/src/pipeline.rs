@@ -171,7 +171,15 @@ impl Engine {
                 if *act == Act::Approve {
                     respond::approve(&mut action, &others, &context, actor, reason, now)?;
                 } else {
-                    action = respond::reapply(&action, &others, &context, actor, reason, now)?;
+                    action = respond::reapply(
+                        &self.policies,
+                        &action,
+                        &others,
+                        &context,
+                        actor,
+                        reason,
+                        now,
+                    )?;
                 }
             }
             Act::Reject => respond::reject(&mut action, actor, reason, now)?,

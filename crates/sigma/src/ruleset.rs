@@ -41,6 +41,8 @@ pub struct RuleSet {
     /// What was understood and may not be what was meant.
     pub notices: Vec<Diagnostic>,
     pub predicates: Predicates,
+    /// Filters among the documents.
+    pub filters: usize,
 }
 
 /// A rule that fired on an event.
@@ -96,6 +98,7 @@ impl RuleSet {
                 }
             }
         }
+        set.filters = filters.len();
         set.without_doubles(&mut rules);
         set.filters_without_targets(&rules, &filters);
         for rule in &rules {

@@ -26,7 +26,7 @@ pub enum ActionCommand {
     Reject(Act),
     /// Take an action back: what it held is free again
     Undo(Act),
-    /// Apply an action that ended again, as a new one of the same length
+    /// Apply an action that ended again, as a new one
     Reapply(Act),
     /// Give an action in force more time
     Extend {

@@ -50,7 +50,7 @@ pub struct Notice<'a> {
     pub title: Option<&'a Title>,
     /// Where in the console to look.
     pub link: Option<&'a str>,
-    /// When there is neither an incident nor an action.
+    /// When it came to be told: another time, another notice.
     pub time: Timestamp,
 }
 
@@ -65,8 +65,9 @@ impl<'a> Notice<'a> {
         tenant: &'a TenantId,
         incident: &'a Incident,
         link: Option<&'a str>,
+        time: Timestamp,
     ) -> Self {
-        let (action, title, time) = (None, None, incident.updated);
+        let (action, title) = (None, None);
         let event = "incident.told";
         Notice { tenant, event, incident: Some(incident), action, title, link, time }
     }
@@ -87,7 +88,8 @@ impl<'a> Notice<'a> {
             .or(self.incident.map(|i| i.updated))
             .unwrap_or(self.time);
         let seed = format!(
-            "notice\0{}\0{}\0{}\0{}",
+            "notice\0{}\0{}\0{}\0{}\0{}",
+            self.time,
             self.tenant,
             self.event,
             action.unwrap_or_default(),

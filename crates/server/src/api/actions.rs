@@ -126,7 +126,7 @@ pub async fn undo(
     decide(app, caller, id, Act::Undo, body.reason).await
 }
 
-/// Apply an action that ended again: a new action of the same kind and length, and this answers it. It waits where more than one approval was needed.
+/// Apply an action that ended again: a new action of the same kind, for as long as its policy says; this answers it. It waits where more than one approval is needed.
 #[utoipa::path(post, path = "/api/v1/actions/{id}/reapply", tag = "actions", params(("id" = Uuid, Path)), request_body = Reason,
     responses((status = 200, body = Action), (status = "default", description = "problem", body = Problem)))]
 pub async fn reapply(

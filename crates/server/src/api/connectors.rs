@@ -144,11 +144,11 @@ pub async fn tell(
     // Written down before it is done: what a crash cuts short is seen.
     let asked = Amendment { told: Some(told.clone()), ..Amendment::default() };
     let incident = app.pipeline.amend(tenant.clone(), id, actor.clone(), asked).await?;
-    let link =
-        app.config.trust.public_url.as_ref().map(|url| format!("{url}/incidents/{}", incident.id));
+    let base = app.config.trust.public_url.as_ref().map(|url| url.trim_end_matches('/'));
+    let link = base.map(|url| format!("{url}/incidents/{}", incident.id));
     let asked = incident.clone();
     let sent = tokio::spawn(async move {
-        let notice = Notice::of_incident(&tenant, &incident, link.as_deref());
+        let notice = Notice::of_incident(&tenant, &incident, link.as_deref(), told.time);
         let delivery = connectors.notify(&told.connector, &notice).await;
         let told = Notification { answer: Some(answer(&delivery)), ..told };
         let amendment = Amendment { told: Some(told), ..Amendment::default() };

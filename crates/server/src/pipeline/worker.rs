@@ -552,14 +552,7 @@ impl Worker {
         for proposal in considered.proposals {
             let blast = self.blast(&proposal, time).await?;
             let (mut action, incident) = self.engine.settle(proposal, blast, now());
-            let nobody_acts = action.target.kind == EntityKind::Device
-                && action.state == ActionState::Pending
-                && !self.shared.tuning.outside.executes(&self.tenant, &action);
-            if nobody_acts {
-                // Said at once rather than left pending for ever: no gateway reaches into a host.
-                let failed = self.engine.executed(action.id, "system", Err("no-executor"), now());
-                action = failed.unwrap_or(action);
-            }
+            self.fail_without_executor(&mut action);
             change.leaves.push(leaves::of_action(&self.tenant, &action));
             change.restrictions_changed |=
                 action.state.is_in_force() && action.rung > Rung::Observe;
@@ -646,10 +639,28 @@ impl Worker {
         Ok(Some(counter.radius()))
     }
 
+    /// Said at once rather than left pending for ever: no gateway reaches into a host.
+    fn fail_without_executor(&mut self, action: &mut Action) {
+        let nobody_acts = action.target.kind == EntityKind::Device
+            && action.state == ActionState::Pending
+            && !self.shared.tuning.outside.executes(&self.tenant, action);
+        if nobody_acts
+            && let Some(failed) =
+                self.engine.executed(action.id, "system", Err("no-executor"), now())
+        {
+            *action = failed;
+        }
+    }
+
     async fn act(&mut self, command: ActionCommand) -> Result<Action, Problem> {
         let ActionCommand { id, act, actor, reason } = command;
         let time = now();
-        let (action, incident) = self.engine.act(id, &act, &actor, &reason, time)?;
+        let had_failed =
+            self.engine.actions().any(|one| one.id == id && one.state == ActionState::Failed);
+        let (mut action, incident) = self.engine.act(id, &act, &actor, &reason, time)?;
+        if had_failed {
+            self.fail_without_executor(&mut action);
+        }
         let mut change = Change {
             leaves: vec![leaves::of_action(&self.tenant, &action)],
             actions: vec![action.clone()],

@@ -27,6 +27,8 @@ pub struct SigmaRule {
     pub author: String,
     pub reason: String,
     pub changed: Timestamp,
+    /// It looks at what was received from here on; 0 when it is stored: from then on.
+    pub since: Timestamp,
     pub removed: bool,
 }
 
@@ -64,7 +66,7 @@ pub struct SigmaCounts {
     pub suppressed: Vec<(Uuid, u64)>,
 }
 
-const RULE: &str = "SELECT id, version, text, enabled, origin, author, reason, changed, removed, stage FROM sigma_rules AS r";
+const RULE: &str = "SELECT id, version, text, enabled, origin, author, reason, changed, removed, stage, coalesce(since, changed) FROM sigma_rules AS r";
 const NEWEST: &str = "version = (SELECT max(version) FROM sigma_rules WHERE tenant = r.tenant AND id = r.id) AND removed = 0";
 const EXCEPTION: &str = "SELECT id, rule, selection, entity, author, reason, created, expires, ended, suppressed FROM sigma_exceptions";
 
@@ -168,10 +170,11 @@ impl Tx<'_> {
             (tenant.as_str(), &next.id),
         )?;
         let version = u32::try_from(last).unwrap_or(u32::MAX).saturating_add(1);
-        let rule = SigmaRule { version, changed: now, ..next.clone() };
+        let since = if next.since == 0 { now } else { next.since };
+        let rule = SigmaRule { version, changed: now, since, ..next.clone() };
         self.run(
-            "INSERT INTO sigma_rules (tenant, id, version, text, enabled, origin, author, reason, changed, removed, stage)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO sigma_rules (tenant, id, version, text, enabled, origin, author, reason, changed, removed, stage, since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             (
                 tenant.as_str(),
                 &rule.id,
@@ -184,6 +187,7 @@ impl Tx<'_> {
                 rule.changed,
                 rule.removed,
                 rule.stage.as_str(),
+                rule.since,
             ),
         )?;
         Ok(rule)
@@ -264,6 +268,7 @@ fn rule(row: &rusqlite::Row<'_>) -> rusqlite::Result<SigmaRule> {
             let word = serde_json::Value::String(row.get(9)?);
             serde_json::from_value(word).map_err(|cause| unreadable(9, cause))?
         },
+        since: row.get(10)?,
     })
 }
 

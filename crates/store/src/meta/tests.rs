@@ -307,6 +307,7 @@ fn rules_have_versions_and_exceptions_end_once() {
         author: "user:1".to_owned(),
         reason: "r".to_owned(),
         changed: 0,
+        since: 0,
         removed,
     };
     let put = |text: &str, removed, at| {

@@ -11,7 +11,7 @@ use crate::pipeline::rules::packs::{Loaded, SITE};
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::StatusCode;
-use schema::{Diagnostic, Stage, TenantId};
+use schema::{Diagnostic, Stage, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sigma::{Options, RuleSet};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use utoipa::{IntoParams, ToSchema};
 
 /// What a rule text under check is called in diagnostics.
 const CHECKED: &str = "rule.yml";
+/// A pack's rule looks at all there is, until somebody switches it.
+const FROM_THE_BEGINNING: Timestamp = 1;
 /// Bytes of an id: findings, exceptions and addresses carry it.
 const ID_BYTES_MAX: usize = 200;
 
@@ -280,8 +282,10 @@ pub async fn create(
         author: caller.actor(),
         reason,
         changed: 0,
+        since: 0,
         removed: false,
     };
+    harmless(&rule).await?;
     put(&app, &caller.tenant, rule, "rule-added").await?;
     let shelf = Shelf::of(&app, &caller.tenant).await?;
     Ok((StatusCode::CREATED, Json(detail(shelf, id).await?)))
@@ -314,6 +318,7 @@ pub async fn update(
                 author: String::new(),
                 reason: String::new(),
                 changed: 0,
+                since: FROM_THE_BEGINNING,
                 removed: false,
             }
         }
@@ -338,7 +343,11 @@ pub async fn update(
                 .hint("keep the id, or add it as a rule of its own"));
         }
     }
+    let is_as_it_was = body.text.as_ref().is_none_or(|text| *text == current.text)
+        && body.enabled.is_none_or(|enabled| enabled == current.enabled);
     let rule = SigmaRule {
+        // A rule that only moves to another stage forgets nothing.
+        since: if is_as_it_was { current.since } else { 0 },
         text: body.text.unwrap_or(current.text),
         enabled: body.enabled.unwrap_or(current.enabled),
         stage: body.stage.unwrap_or(current.stage),
@@ -346,6 +355,7 @@ pub async fn update(
         reason,
         ..current
     };
+    harmless(&rule).await?;
     put(&app, &caller.tenant, rule, "rule-changed").await?;
     let shelf = Shelf::of(&app, &caller.tenant).await?;
     Ok(Json(detail(shelf, id).await?))
@@ -374,6 +384,24 @@ pub async fn remove(
     };
     put(&app, &caller.tenant, rule, "rule-removed").await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A filter may hold for rules of other texts, and silences them at once: it has no stage.
+async fn harmless(rule: &SigmaRule) -> Result<(), Problem> {
+    if rule.stage == Stage::Enforce || rule.text.is_empty() {
+        return Ok(());
+    }
+    let text = rule.text.clone();
+    in_background(move || {
+        let alone = RuleSet::load([(CHECKED, text.as_str())], &Options::default());
+        if alone.filters == 0 {
+            return Ok(());
+        }
+        let message = "a filter would hold for rules of other texts at once, whatever the stage";
+        let fault = Diagnostic::new("filter-staged", CHECKED, message);
+        Err(invalid(vec![fault.hint("move the filter into a text of its own that is enforced")]))
+    })
+    .await?
 }
 
 /// Stores the next version with its leaf; it holds when this has answered.

@@ -166,7 +166,7 @@ impl Loaded {
                 origin: rule.origin.as_str().into(),
                 version: rule.version,
                 stage: rule.stage,
-                since: rule.changed,
+                since: rule.since,
             })
             .collect();
         let names: Vec<String> = (0..own.len()).map(|number| format!("{number}.yml")).collect();

@@ -46,6 +46,7 @@ fn rules_of(text: &str, since: Timestamp, exceptions: &[SigmaException]) -> Rule
         author: "user:1".to_owned(),
         reason: "r".to_owned(),
         changed: since,
+        since,
         removed: false,
     };
     let compiled = exceptions.iter().map(|one| Arc::new(Exception::compile(one).unwrap()));
@@ -192,6 +193,7 @@ fn staged(rules: &[(&str, Stage)]) -> Rules {
             author: "user:1".to_owned(),
             reason: "r".to_owned(),
             changed: 0,
+            since: 0,
             removed: false,
         })
         .collect();

@@ -53,7 +53,7 @@ impl Worker {
                     .iter()
                     .filter(is_switch)
                     .map(|rule| {
-                        let SigmaRule { enabled, stage, changed: since, .. } = *rule;
+                        let SigmaRule { enabled, stage, since, .. } = *rule;
                         (rule.id.clone(), Switch { enabled, stage, since })
                     })
                     .collect(),
