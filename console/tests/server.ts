@@ -173,7 +173,7 @@ async function signIn(base: string, name: string, password: string): Promise<Cal
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer()
   await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done))
   const address = probe.address()

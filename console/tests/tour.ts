@@ -2,23 +2,15 @@ import { expect, test, type Page } from '@playwright/test'
 import { execFileSync, spawn } from 'node:child_process'
 import { once as first } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PASSWORD, words, type Language } from './house'
+import { freePort } from './server'
 
 const LANGUAGE = (process.env.TOUR_LANGUAGE ?? 'en') as Language
 const ROOT = join(import.meta.dirname, '../..')
 const OUT = join(ROOT, LANGUAGE === 'en' ? 'docs/tour' : `docs/tour/${LANGUAGE}`)
 const say = (key: Parameters<typeof words>[1]) => words(LANGUAGE, key)
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done))
-  const address = probe.address()
-  await new Promise((done) => probe.close(done))
-  return typeof address === 'object' && address ? address.port : 0
-}
 
 /** `plura demo`, as `make run` starts it, and the call that the stolen key makes. */
 async function demo() {
