@@ -375,6 +375,12 @@ async fn sigma_a_rule_moves_from_shadow_over_canary_to_enforce() {
     let odd = house.get("/api/v1/sigma/rules?stage=bold", &home.people).await;
     assert_eq!(odd.code(), "query-invalid");
 
+    // A filter would silence the rules of other texts at once: it is not tried in shadow.
+    let filter = "---\ntitle: Quiet\nlogsource: {category: webserver}\nfilter:\n  rules: any\n  s: {cs-uri-stem: /sentry}\n  condition: not s\n";
+    let both = json!({ "text": format!("{RULE}{filter}"), "reason": "r", "stage": "shadow" });
+    let refused = house.post("/api/v1/sigma/rules", &home.people, both).await.json();
+    assert_eq!(refused["diagnostics"][0]["code"], "filter-staged", "{refused}");
+
     // Shadow: found, kept, marked, and nothing follows. A rule beside it and another tenant's act.
     let body = json!({ "text": RULE, "reason": "new", "stage": "shadow" });
     let made = house.post("/api/v1/sigma/rules", &home.people, body).await.ok().json();
