@@ -2091,7 +2091,7 @@ export interface components {
             ticket?: string | null;
             /** @description The rule of the weightiest finding; a code, not a sentence. */
             title: string;
-            /** @description Who was told, in order; at most [`Incident::TOLD_MAX`]. */
+            /** @description Who was told, in order. */
             told?: components["schemas"]["Notification"][];
             updated: components["schemas"]["i64"];
         };
@@ -2549,7 +2549,7 @@ export interface components {
                 ticket?: string | null;
                 /** @description The rule of the weightiest finding; a code, not a sentence. */
                 title: string;
-                /** @description Who was told, in order; at most [`Incident::TOLD_MAX`]. */
+                /** @description Who was told, in order. */
                 told?: components["schemas"]["Notification"][];
                 updated: components["schemas"]["i64"];
             }[];
