@@ -91,7 +91,7 @@ test('hunt', async ({ visit: open }) => {
     'http_code>=500',
     'account:person77@customer.example',
     'path:/shop/3*',
-    'measure',
+    'person77',
   ]
   for (const query of asked) {
     const firstRows: number[] = []
