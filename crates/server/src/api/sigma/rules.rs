@@ -399,7 +399,7 @@ async fn harmless(rule: &SigmaRule) -> Result<(), Problem> {
         }
         let message = "a filter would hold for rules of other texts at once, whatever the stage";
         let fault = Diagnostic::new("filter-staged", CHECKED, message);
-        Err(invalid(vec![fault.hint("move the filter into a text of its own that is enforced")]))
+        Err(invalid(vec![fault.hint("make it an exception: `POST /api/v1/sigma/exceptions`")]))
     })
     .await?
 }
